@@ -1,0 +1,50 @@
+"""particleflow: mean-field training dynamics of wide neural networks, as interacting particles.
+
+Names are loaded when they are first used: importing the package compiles nothing and starts no work.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "errors": ("InvalidInput", "ParticleflowError", "TrajectoryError"),
+    "measure": (
+        "EmpiricalMeasure",
+        "Layout",
+        "circle_grid",
+        "gaussian",
+        "half_sphere",
+        "measure_from_file",
+        "one_signed",
+        "sphere",
+    ),
+    "activations": ("Activation", "get_activation"),
+    "losses": ("Loss", "get_loss"),
+    "regularizers": ("Regularizer", "get_regularizer"),
+    "datasets": ("Dataset", "dataset_from_arrays", "load_dataset"),
+    "models.two_layer": ("TwoLayer",),
+    "kernels": ("EmpiricalKernel", "pairwise_energy", "pairwise_velocity"),
+    "energy": ("EmpiricalEnergy",),
+    "integrators.tableaus": ("TABLEAUS", "Tableau"),
+    "integrators.step_size": ("FixedStep", "PIController"),
+    "integrators.runge_kutta": ("RungeKutta",),
+    "observers": ("EnergyBelow", "Observer", "Stationary", "Stop", "TestError", "WallClock"),
+    "storage": ("Trajectory", "TrajectoryWriter"),
+    "flow": ("FlowResult", "flow_time", "log_spaced", "solve"),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = sorted([*_HOMES, "open", "__version__"])
+
+
+def __getattr__(name):
+    if name == "open":  # pf.open("run.h5"); not a global here, so that the builtin keeps its name inside the package
+        return import_module("particleflow.storage").Trajectory
+    if name not in _HOMES:
+        raise AttributeError(f"module 'particleflow' has no attribute {name!r}")
+    return getattr(import_module(f"particleflow.{_HOMES[name]}"), name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,127 @@
+"""The energy L[μ], its potential G and the velocity −∇G of the flow.
+
+    L[μ] = E_ν[ℓ(f_μ(x), y)] + λ∫V dμ,
+    G(θ, μ) = ½ δL/δμ(θ) = E_ν[½ℓ'(f_μ(x), y) φ(θ, x)] + (λ/2) V(θ),
+    θ̇_i = −∇G(θ_i, μ_m),   ∂_t μ = div(μ ∇G(·, μ)),   dL/dt = −2∫|∇G|² dμ
+
+(Lazarus 2022, §2.2.2, with the signs and factors of `docs/mathematics.md`). One time scale everywhere: since
+∂L/∂θ_i = (2/m) ∇G(θ_i), a gradient step of size η on L advances the flow by the time 2η/m.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from particleflow.datasets import Dataset, dataset_from_arrays
+from particleflow.errors import InvalidInput
+from particleflow.losses import get_loss
+from particleflow.regularizers import get_regularizer
+
+
+class Energy(Protocol):
+    """What the flow asks of an energy; particles are arrays theta of shape (m, p)."""
+
+    @property
+    def layout(self):
+        """The `particleflow.measure.Layout` of a particle."""
+
+    def make_velocity(self, m):
+        """Return ``velocity(theta, out) -> parts`` for m particles.
+
+        It fills out (m, p) with −∇G(θ_i, μ_m) and returns the parts of L[μ_m], a dict of name → float. Where the
+        velocity jumps it may offer `contacts`, `hold` and `settle`, as `particleflow.models.sliding` does.
+        """
+
+    def potential(self, theta, measure):
+        """Return G(θ_i, μ), shape (m,)."""
+
+    def conserved(self, theta):
+        """Return what the exact flow conserves, a dict of name → array (possibly empty)."""
+
+    def describe(self):
+        """Return the [model] and [energy] tables of a configuration."""
+
+
+class EmpiricalEnergy:
+    """The regularised risk of a network on data.
+
+    Parameters
+    ----------
+    model : Model
+        For example ``TwoLayer("relu")``.
+    data : Dataset or (X, y)
+        ν: inputs (n, d) and targets (n,).
+    loss : str or Loss
+        "squared", "logistic" or "huber".
+    regularizer : str or Regularizer
+        "path-norm", "norm", "squared-norm" or "none".
+    strength : float
+        λ ≥ 0.
+
+    Raises
+    ------
+    InvalidInput
+        If a name is unknown, λ is negative or not finite, the data are unusable, or the loss is not defined for the
+        targets.
+    """
+
+    kernel = "empirical"
+
+    def __init__(self, model, data, *, loss="squared", regularizer="path-norm", strength=0.0):
+        self.model = model
+        self.data = data if isinstance(data, Dataset) else dataset_from_arrays(*data)
+        self.loss = get_loss(loss)
+        self.regularizer = get_regularizer(regularizer)
+        if not (np.isfinite(strength) and strength >= 0):
+            raise InvalidInput(f"energy.strength = {strength!r}: valid are finite numbers from 0")
+        self.strength = float(strength)
+        self.loss.check_targets(self.data.y)
+
+    @property
+    def layout(self):
+        """The layout of a particle."""
+        return self.model.layout(self.data.d)
+
+    def make_velocity(self, m):
+        """Return the velocity −∇G of m particles; its parts are "risk" and "regularization"."""
+        return self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m)
+
+    def value(self, theta):
+        """Return L[μ_m] for particles of shape (m, p)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        return sum(self.make_velocity(len(theta))(theta, np.empty_like(theta)).values())
+
+    def velocity(self, theta):
+        """Return −∇G(θ_i, μ_m), shape (m, p)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        out = np.empty_like(theta)
+        self.make_velocity(len(theta))(theta, out)
+        return out
+
+    def potential(self, theta, measure):
+        """Return G(θ_i, μ) for particles theta of shape (m', p) in the field of a measure, shape (m',)."""
+        f = self.model.predict(measure.particles, self.data.X)
+        r = self.loss.half_derivative(f, self.data.y) / self.data.n
+        return self.model.features(theta, self.data.X) @ r + 0.5 * self.strength * self.regularizer.value(theta)
+
+    def conserved(self, theta):
+        """Return what the exact flow conserves, a dict of name → array (possibly empty)."""
+        return self.model.conserved(theta, self.regularizer)
+
+    def describe(self):
+        """Return the [model] and [energy] tables of a configuration."""
+        return {
+            "model": self.model.describe(),
+            "energy": {
+                "loss": self.loss.name,
+                "regularizer": self.regularizer.name,
+                "strength": self.strength,
+                "kernel": self.kernel,
+            },
+        }
+
+    def __repr__(self):
+        return (
+            f"EmpiricalEnergy({self.model!r}, {self.data!r}, loss={self.loss.name!r}, "
+            f"regularizer={self.regularizer.name!r}, strength={self.strength:g})"
+        )

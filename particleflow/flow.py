@@ -1,0 +1,369 @@
+"""The flow: step the transport equation ∂_t μ = div(μ ∇G(·, μ)) from an initial measure, watched by observers.
+
+The loop stays in Python, so that clock, signals and observers do; velocity and steps are compiled. A state replaces the
+one before it in a single assignment, and Ctrl-C is let in only while a step is under way: whatever interrupts it, the
+last complete state is there to be stored.
+"""
+
+import math
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from particleflow.errors import InvalidInput
+from particleflow.integrators.runge_kutta import NotFinite, RungeKutta, StepTooSmall
+from particleflow.integrators.step_size import FixedStep, PIController
+from particleflow.integrators.tableaus import get_tableau
+from particleflow.measure import EmpiricalMeasure
+from particleflow.observers import EnergyBalance, Invariants, Norms, Observer, Progress, Stop, TestError
+
+FIRST_FRAME = 1e-4
+"""Log-spaced frames begin at this fraction of t_end."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What observers are told before the first step.
+
+    Attributes
+    ----------
+    energy : Energy
+        The energy.
+    measure : EmpiricalMeasure
+        The initial measure.
+    t_end : float
+        Where the flow ends, in flow time.
+    settings : dict
+        The [flow] table of a configuration.
+    """
+
+    energy: object
+    measure: EmpiricalMeasure
+    t_end: float
+    settings: dict
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """How a flow ended.
+
+    Attributes
+    ----------
+    status : str
+        "finished", "stationary", "budget", "interrupted", "diverged" or "step_too_small".
+    message : str
+        What that means and what to do about it.
+    t : float
+        The flow time reached.
+    measure : EmpiricalMeasure
+        The last measure: complete and finite, whatever the status.
+    observables : dict of str → ndarray
+        Everything measured, one value per frame; "time" holds their flow times.
+    steps, rejected, evaluations : int
+        Counts of accepted steps, rejected steps and velocity evaluations.
+    seconds : float
+        Wall time.
+    """
+
+    status: str
+    message: str
+    t: float
+    measure: EmpiricalMeasure
+    observables: dict = field(repr=False)
+    steps: int
+    rejected: int
+    evaluations: int
+    seconds: float
+
+    @property
+    def ok(self):
+        """Whether the flow ended as planned rather than in trouble or by interruption."""
+        return self.status in ("finished", "stationary", "budget")
+
+
+def log_spaced(t_end, count, first=FIRST_FRAME):
+    """Return `count` increasing times, log-spaced from first·t_end to t_end, shape (count,)."""
+    return np.geomspace(first * t_end, t_end, count)
+
+
+def flow_time(learning_rate, steps, m):
+    """Return the flow time 2ηk/m that k gradient-descent steps of size η on L(θ_1, …, θ_m) advance."""
+    return 2 * learning_rate * steps / m
+
+
+def solve(
+    energy,
+    measure,
+    t_end,
+    *,
+    method="dopri5",
+    rtol=1e-6,
+    atol=1e-12,
+    step=None,
+    frames=100,
+    observers=(),
+    file=None,
+    overwrite=False,
+    progress=False,
+    config=None,
+):
+    """Solve θ̇_i = −∇G(θ_i, μ_m), the transport equation ∂_t μ = div(μ ∇G(·, μ)) for an empirical measure.
+
+    Parameters
+    ----------
+    energy : Energy
+        The energy L whose Wasserstein gradient flow this is.
+    measure : EmpiricalMeasure
+        μ_m at time 0.
+    t_end : float
+        Flow time to reach, > 0. Gradient descent with step η on L(θ_1, …, θ_m) advances by 2η/m a step.
+    method : str
+        "euler", "heun" or "rk4" with a fixed `step`; "bs23" or "dopri5" with adaptive steps.
+    rtol, atol : float
+        Tolerated error per step and particle (root mean square over the particles), relative to the larger of the
+        particle's and the cloud's norm, and absolute.
+    step : float, optional
+        Step in flow time: required by the fixed-step methods, refused by the adaptive ones. Euler with step 2η/m is
+        gradient descent with learning rate η.
+    frames : int or array_like
+        How many frames to take after the initial one, log-spaced in time, or their times.
+    observers : sequence of Observer
+        Further observers, after the standard ones: energy and its balance, invariants, norms, and the test error if the
+        energy's data have test rows.
+    file : str or Path, optional
+        Store a trajectory there (HDF5; see docs/trajectory.md).
+    overwrite : bool
+        Replace an existing trajectory of that name.
+    progress : bool
+        Show a progress bar when standard error is a terminal.
+    config : str, optional
+        The configuration to store in the file, as TOML; by default what the arguments tell.
+
+    Returns
+    -------
+    FlowResult
+        Ctrl-C and SIGTERM end a flow early with everything stored and the status "interrupted".
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used, or energy or velocity of the initial measure are not finite.
+
+    References
+    ----------
+    Lazarus 2022, §2.2.2; Chizat & Bach 2018, §2.
+
+    Examples
+    --------
+    >>> import particleflow as pf
+    >>> energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), ([[-1.0], [1.0]], [1.0, 1.0]))
+    >>> result = pf.solve(energy, pf.sphere(10, 1, rng=0), t_end=50.0)
+    >>> result.status, bool(result.observables["energy"][-1] < 1e-6)
+    ('finished', True)
+    """
+    _check_arguments(energy, measure, t_end)
+    controller = _controller(method, rtol, atol, step)
+    times = controller.grid(_frame_times(frames, t_end), t_end)
+    settings = {"method": method, "t_end": float(t_end)}
+    settings |= {"step": float(step)} if step is not None else {"rtol": float(rtol), "atol": float(atol)}
+    info = RunInfo(energy, measure, float(t_end), settings)
+    watchers = [EnergyBalance(), Invariants(), Norms(), *_held_out(energy), *observers]
+    table = _Table()
+    watchers.append(table)
+    if progress:
+        watchers.append(Progress())
+    if file is not None:
+        from particleflow.storage import TrajectoryWriter
+
+        watchers.append(TrajectoryWriter(file, overwrite=overwrite, config=config))
+
+    with ExitStack() as stack:
+        stack.enter_context(_single_threaded_blas())
+        stack.enter_context(np.errstate(over="ignore", invalid="ignore"))  # a flow that diverges says so by its status
+        method = RungeKutta(get_tableau(method), controller, energy.make_velocity(measure.m), measure.particles.shape)
+        return _run(method, info, times, watchers, table, stack.enter_context(_Interruption()))
+
+
+def _run(method, info, times, observers, table, interruption):
+    """Drive the flow through its frames; every exit goes through the observers' `finish`."""
+    begin = time.perf_counter()
+    with interruption.allowed():
+        state = method.start(info.measure.particles, info.t_end)
+    if not state.finite:
+        raise InvalidInput("the energy or the velocity of the initial measure is NaN or infinite; scale it down")
+    stop, started = None, []
+    try:
+        for observer in observers:
+            observer.start(info)
+            started.append(observer)
+        _frame(state, observers)
+        try:
+            for t_frame in times:
+                while (stop := stop or interruption.stop) is None and state.t < t_frame:
+                    with interruption.allowed():
+                        new = method.step(state, t_frame)
+                    state = new
+                    stop = _watch(state, observers)
+                if stop is not None:
+                    break
+                _frame(state, observers)
+        except KeyboardInterrupt:
+            stop = interruption.stop
+        except StepTooSmall:
+            stop = Stop("step_too_small", _TOO_SMALL.format(t=state.t))
+        except NotFinite:
+            stop = Stop("diverged", _DIVERGED.format(t=state.t))
+        if table.times[-1] < state.t:
+            _frame(state, observers)
+        stop = stop or Stop("finished", f"reached t = {state.t:g}")
+    except BaseException as error:
+        stop = Stop("failed", f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        result = FlowResult(
+            stop.status,
+            stop.message,
+            state.t,
+            EmpiricalMeasure(state.theta, info.measure.layout),
+            table.columns(),
+            state.steps,
+            state.rejected,
+            state.evaluations,
+            time.perf_counter() - begin,
+        )
+        for observer in started:
+            observer.finish(result)
+    return result
+
+
+_TOO_SMALL = (
+    "at t = {t:.6g} the step size fell to the resolution of the time: loosen rtol, or look for a velocity that blows up"
+)
+_DIVERGED = "after t = {t:.6g} a step led to NaN or infinity; the last finite state is kept: take a smaller step"
+
+
+def _watch(state, observers):
+    shown = _shown(state)
+    for observer in observers:
+        stop = observer.watch(shown)
+        if stop is not None:
+            return stop
+    return None
+
+
+def _frame(state, observers):
+    shown, observables = _shown(state), {}
+    for observer in observers:
+        observables.update(observer.measure(shown))
+    for observer in observers:
+        observer.record(shown, observables)
+
+
+def _shown(state):
+    """Return the state with read-only particles: what observers see."""
+    theta = state.theta.view()
+    theta.flags.writeable = False
+    return replace(state, theta=theta)
+
+
+class _Table(Observer):
+    """Everything measured, in memory."""
+
+    def __init__(self):
+        self.times, self._rows = [], []
+
+    def record(self, state, observables):
+        self.times.append(state.t)
+        self._rows.append(observables)
+
+    def columns(self):
+        names = self._rows[0] if self._rows else ()
+        return {"time": np.array(self.times)} | {name: np.array([row[name] for row in self._rows]) for name in names}
+
+
+class _Interruption:
+    """Turns SIGINT and SIGTERM into the end of the flow: at once inside a step, else after what is being done."""
+
+    _signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.stop = None
+        self._inside = False
+
+    def __enter__(self):
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in self._signals:
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def allowed(self):
+        return self._Allowed(self)
+
+    class _Allowed:
+        def __init__(self, owner):
+            self.owner = owner
+
+        def __enter__(self):
+            self.owner._inside = True
+
+        def __exit__(self, *_):
+            self.owner._inside = False
+
+    def _handle(self, number, _frame):
+        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        self.stop = Stop("interrupted", f"stopped by {name}; everything up to the last complete step is kept")
+        if self._inside:
+            raise KeyboardInterrupt
+
+
+def _single_threaded_blas():
+    from threadpoolctl import threadpool_limits
+
+    # one thread, so that the bits do not depend on the number of threads
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def _held_out(energy):
+    data = getattr(energy, "data", None)
+    return [TestError(energy.model, data.X_test, data.y_test)] if data is not None and data.n_test else []
+
+
+def _check_arguments(energy, measure, t_end):
+    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
+        raise InvalidInput(f"flow.t_end = {t_end!r}: valid are finite numbers above 0")
+    if measure.layout != energy.layout:
+        raise InvalidInput(
+            f"the particles have {measure.layout.size} numbers each ({', '.join(measure.layout.names)}) and the energy "
+            f"expects {energy.layout.size} ({', '.join(energy.layout.names)})"
+        )
+
+
+def _controller(method, rtol, atol, step):
+    tableau = get_tableau(method)
+    if tableau.adaptive and step is not None:
+        raise InvalidInput(f"flow.step = {step!r} does not apply to {method}, which chooses its steps by flow.rtol")
+    if not tableau.adaptive and step is None:
+        raise InvalidInput(f"flow.step is missing: {method} takes steps of a fixed size, in flow time")
+    return PIController(rtol, atol) if tableau.adaptive else FixedStep(step)
+
+
+def _frame_times(frames, t_end):
+    if isinstance(frames, (int, np.integer)) and not isinstance(frames, bool):
+        if frames < 1:
+            raise InvalidInput(f"flow.frames = {frames}: valid are integers from 1, or increasing times")
+        return log_spaced(t_end, frames).tolist()
+    times = np.asarray(frames, dtype=np.float64)
+    if times.ndim != 1 or times.size == 0 or not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+        raise InvalidInput("flow.frames: valid are an integer from 1, or a list of finite, increasing times")
+    if times[0] <= 0 or times[-1] > t_end * (1 + 1e-12):
+        raise InvalidInput(f"flow.frames = [{times[0]:g}, …, {times[-1]:g}]: valid are times in (0, t_end = {t_end:g}]")
+    return times.tolist()

@@ -1,0 +1,1 @@
+"""Integrators: they know arrays and a velocity, no networks."""

@@ -1,0 +1,275 @@
+"""Explicit Runge–Kutta steps for a cloud of particles, with any tableau.
+
+The integrator is handed ``velocity(theta, out) -> parts`` and returns immutable states. The mean square velocity
+∫|∇G|² dμ is integrated beside the particles as one more component of the same scheme, which makes the energy balance a
+check of the very steps that were taken.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from particleflow.integrators.step_size import FixedStep, PIController
+from particleflow.jit import jit
+
+# The largest error of a single particle may exceed the tolerance by this factor while the root mean square holds it.
+_OUTLIER = 30.0
+
+
+class StepTooSmall(Exception):
+    """The step size fell to the resolution of the time: the tolerance cannot be met."""
+
+
+class NotFinite(Exception):
+    """A step of fixed size led to NaN or infinity."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a flow stands.
+
+    Attributes
+    ----------
+    t : float
+        Flow time.
+    theta : ndarray, shape (m, p)
+        Particles; never changed in place.
+    parts : dict of str → float
+        The parts of the energy L at theta.
+    speed : float
+        ∫|∇G|² dμ at theta, the mean square velocity.
+    dissipated : float
+        ∫₀ᵗ ∫|∇G|² dμ ds.
+    step, error : float
+        The controller's memory: next step size, last error.
+    contacts : object
+        What the velocity holds fixed within a step, None for most (see `particleflow.models.sliding`).
+    steps, rejected, evaluations : int
+        Counts of accepted steps, rejected steps and velocity evaluations.
+    """
+
+    t: float
+    theta: np.ndarray
+    parts: dict
+    speed: float
+    dissipated: float
+    step: float
+    error: float
+    contacts: object = None
+    steps: int = 0
+    rejected: int = 0
+    evaluations: int = 0
+
+    @property
+    def energy(self):
+        """L, the sum of its parts."""
+        return sum(self.parts.values())
+
+    @property
+    def finite(self):
+        """Whether particles, energy and velocity are free of NaN and infinity."""
+        return bool(math.isfinite(self.energy) and math.isfinite(self.speed) and np.isfinite(self.theta).all())
+
+
+class RungeKutta:
+    """An explicit Runge–Kutta method for one velocity.
+
+    Parameters
+    ----------
+    tableau : Tableau
+        The method.
+    controller : FixedStep or PIController
+        The step size; a PIController needs an adaptive tableau.
+    velocity : callable
+        ``velocity(theta, out) -> parts``.
+    shape : tuple of int
+        (m, p).
+    """
+
+    def __init__(self, tableau, controller, velocity, shape):
+        self.tableau, self.controller, self.velocity = tableau, controller, velocity
+        self._slopes = np.empty((len(tableau.stages), *shape))
+        self._speeds = np.empty(len(tableau.stages))
+        self._stages = tableau.matrix
+        self._weights = np.array(tableau.weights)
+        self._first = np.eye(1, len(tableau.stages))[0]
+        self._errors = tableau.error_weights if tableau.adaptive else None
+        self._order = tableau.embedded_order + 1 if tableau.adaptive else None
+        self._stage = np.empty(shape)
+        self._sloped = None  # the cloud at which slope 0 was taken
+        self._contacts = hasattr(velocity, "contacts")
+
+    def start(self, theta, t_end):
+        """Return the state at time 0; an adaptive method chooses its first step (Hairer et al. 1993, §II.4)."""
+        theta = np.array(theta, dtype=np.float64, order="C")
+        parts, speed = self._take_slope(theta)
+        contacts = self.velocity.contacts if self._contacts else None
+        state = State(0.0, theta, parts, speed, 0.0, step=0.0, error=1.0, contacts=contacts, evaluations=1)
+        if isinstance(self.controller, FixedStep):
+            return replace(state, step=self.controller.step)
+        if not state.finite:
+            return state
+        speed, size = math.sqrt(state.speed), math.sqrt(mean_square(theta))
+        scale = self.controller.atol + self.controller.rtol * size
+        first = min(0.01 * size / speed, t_end) if min(size, speed) > 1e-12 else 1e-6 * t_end
+        combine(theta, self._slopes, self._first, first, self._stage)
+        ahead = np.empty_like(theta)
+        self.velocity(self._stage, ahead)
+        curvature = math.sqrt(mean_square(ahead - self._slopes[0])) / first / scale
+        largest = max(speed / scale, curvature)
+        second = (0.01 / largest) ** (1 / self._order) if largest > 1e-15 else t_end
+        return replace(state, step=min(100 * first, second, t_end), evaluations=2)
+
+    def step(self, state, t_stop):
+        """Return the state after one accepted step that ends at t_stop or before.
+
+        Raises
+        ------
+        StepTooSmall
+            If an adaptive method cannot meet its tolerance.
+        NotFinite
+            If a step of fixed size leads to NaN or infinity.
+        """
+        if self._sloped is not state.theta:
+            self._return_to(state)
+        return (self._fixed if isinstance(self.controller, FixedStep) else self._adaptive)(state, t_stop)
+
+    def _fixed(self, state, t_stop):
+        h, t = state.step, (state.steps + 1) * state.step
+        if t > t_stop + 1e-9 * h:
+            h = t_stop - state.t
+        theta, dissipated = self._try(state, h)
+        new = self._accept(state, min(t, t_stop), theta, dissipated)
+        if not new.finite:
+            raise NotFinite
+        return new
+
+    def _adaptive(self, state, t_stop):
+        step, rejected, evaluations = state.step, state.rejected, state.evaluations
+        while True:
+            last = state.t + step >= t_stop - 1e-12 * t_stop
+            h = t_stop - state.t if last else step
+            if not last and h <= 8 * np.spacing(state.t):
+                raise StepTooSmall
+            theta, dissipated = self._try(state, h)
+            evaluations += len(self._speeds) - 1
+            error = self._error(state, theta, h)
+            if error <= 1:
+                grown, memory = self.controller.accepted(h, error, state.error, self._order)
+                grown = max(grown, step) if last else grown  # a step cut short says nothing against the planned one
+                state = replace(state, rejected=rejected, evaluations=evaluations, step=grown, error=memory)
+                new = self._accept(state, t_stop if last else state.t + h, theta, dissipated)
+                if new.finite:
+                    return new
+                error = math.inf
+                self._return_to(state)
+            step = self.controller.rejected(h, error, self._order)
+            rejected += 1
+
+    def _try(self, state, h):
+        """Take all stages of one step of size h; return the new cloud and the new dissipated integral."""
+        theta = np.empty_like(state.theta)
+        last = len(self._slopes) - 1
+        for i in range(1, last + 1):
+            stage = theta if i == last and self.tableau.first_same_as_last else self._stage
+            combine(state.theta, self._slopes, self._stages[i], h, stage)
+            self._last_parts = self.velocity(stage, self._slopes[i])
+            self._speeds[i] = mean_square(self._slopes[i])
+        if not self.tableau.first_same_as_last:
+            combine(state.theta, self._slopes, self._weights, h, theta)
+        return theta, state.dissipated + h * float(self._weights @ self._speeds)
+
+    def _error(self, state, theta, h):
+        """Return the error of the step in units of the tolerance, whatever the number of particles."""
+        atol, rtol = self.controller.atol, self.controller.rtol
+        rms, worst = error_norms(state.theta, theta, self._slopes, self._errors, h, atol, rtol)
+        dissipated = 2 * h * abs(float(self._errors @ self._speeds))
+        dissipated /= atol + rtol * max(abs(state.energy), 2 * state.dissipated)
+        error = max(rms, worst / _OUTLIER, dissipated)
+        return error if math.isfinite(rms + dissipated) else math.inf
+
+    def _accept(self, state, t, theta, dissipated):
+        """Return the state at the new cloud, whose slope is now slope 0."""
+        evaluations = state.evaluations
+        slides = self._contacts and not isinstance(self.controller, FixedStep)
+        if slides:
+            combine(state.theta, self._slopes, self._first, t - state.t, self._stage)
+        if self.tableau.first_same_as_last:
+            self._slopes[0], self._speeds[0] = self._slopes[-1], self._speeds[-1]
+            self._sloped, parts = theta, self._last_parts
+        else:
+            parts, _ = self._take_slope(theta)
+            evaluations += len(self._speeds)
+        if slides and self.velocity.settle(state.theta, self._stage, theta, self._slopes[0]):
+            parts, _ = self._take_slope(theta)
+            evaluations += 1
+        return replace(
+            state,
+            t=t,
+            theta=theta,
+            parts=parts,
+            speed=float(self._speeds[0]),
+            dissipated=dissipated,
+            contacts=self.velocity.contacts if self._contacts else None,
+            steps=state.steps + 1,
+            evaluations=evaluations,
+        )
+
+    def _return_to(self, state):
+        if self._contacts:
+            self.velocity.hold(state.contacts)
+        self._take_slope(state.theta)
+
+    def _take_slope(self, theta):
+        parts = self.velocity(theta, self._slopes[0])
+        self._speeds[0] = mean_square(self._slopes[0])
+        self._sloped = theta
+        return parts, float(self._speeds[0])
+
+
+@jit
+def combine(theta, slopes, weights, h, out):
+    """Fill out (m, p) with theta + h Σ_i weights_i slopes_i."""
+    m, p = theta.shape
+    out[...] = theta
+    for s in range(slopes.shape[0]):
+        weight = h * weights[s]
+        if weight != 0.0:
+            for i in range(m):
+                for k in range(p):
+                    out[i, k] += weight * slopes[s, i, k]
+
+
+@jit
+def mean_square(slope):
+    """Return (1/m) Σ_i ‖slope_i‖²."""
+    m, p = slope.shape
+    total = 0.0
+    for i in range(m):
+        for k in range(p):
+            total += slope[i, k] * slope[i, k]
+    return total / m
+
+
+@jit
+def error_norms(theta, new, slopes, weights, h, atol, rtol):
+    """Return the root mean square and the largest error of a particle, each relative to its tolerance."""
+    m, p = theta.shape
+    cloud = math.sqrt(max(mean_square(theta), mean_square(new)))
+    total = 0.0
+    worst = 0.0
+    for i in range(m):
+        error = 0.0
+        size = 0.0
+        for k in range(p):
+            e = 0.0
+            for s in range(slopes.shape[0]):
+                e += weights[s] * slopes[s, i, k]
+            error += e * e
+            size += new[i, k] * new[i, k]
+        scale = atol + rtol * max(cloud, math.sqrt(size))
+        ratio = h * h * error / (scale * scale)
+        total += ratio
+        worst = max(worst, ratio)
+    return math.sqrt(total / m), math.sqrt(worst)

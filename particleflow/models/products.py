@@ -1,0 +1,35 @@
+"""Matrix products inside compiled kernels: BLAS, or plain loops where the shared dimension is small."""
+
+import numpy as np
+
+from particleflow.jit import jit
+
+SMALL = 8
+"""Up to this dimension plain loops beat a BLAS call."""
+
+
+@jit
+def multiply(left, right, out):
+    """Fill out (n, m) with left (n, d) times right (d, m); the loops run along m."""
+    if left.shape[1] > SMALL:
+        np.dot(left, right, out)
+        return
+    for i in range(left.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = left[i, 0] * right[0, j]
+        for k in range(1, left.shape[1]):
+            for j in range(out.shape[1]):
+                out[i, j] += left[i, k] * right[k, j]
+
+
+@jit
+def add_transposed_product(left, right, out, work):
+    """Add leftᵀ (d, n) times right (n, m) to out (d, m); `work` has the shape of out."""
+    if left.shape[1] > SMALL:
+        np.dot(left.T, right, work)
+        out += work
+        return
+    for i in range(left.shape[0]):
+        for k in range(left.shape[1]):
+            for j in range(right.shape[1]):
+                out[k, j] += left[i, k] * right[i, j]

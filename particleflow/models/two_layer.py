@@ -1,0 +1,176 @@
+"""Two-layer networks: φ(θ, x) = a σ(⟨w, x⟩) with θ = (a, w) ∈ R × R^d (Lazarus 2022, §2.2.1).
+
+The drift needs two matrix products and one pass over the activations. Everything is laid out with the particles along
+the fast axis: row 0 of the transposed cloud is a, rows 1..d are wᵀ. Data are taken in tiles of a few rows:
+
+    z = X wᵀ,   f = σ(z) a / m,   r = ½ℓ'(f, y) / n,   ∇_a = Σ_j r_j σ(z_j),   ∇_w = a Σ_j r_j σ'(z_j) x_j.
+"""
+
+from importlib import import_module
+
+import numpy as np
+
+from particleflow.activations import RELU, activate, get_activation
+from particleflow.errors import InvalidInput
+from particleflow.jit import jit
+from particleflow.losses import half_derivatives, loss_values
+from particleflow.measure import two_layer_layout
+from particleflow.models.products import SMALL, add_transposed_product, multiply
+from particleflow.models.sliding import SlidingVelocity
+from particleflow.regularizers import NORM, PATH_NORM, add_regularizer
+
+# About 0.1 s of work: between two slabs of data Python can react to a signal.
+_SLAB_FLOPS = 5e8
+
+
+class TwoLayer:
+    """The two-layer mean-field network f_μ(x) = ∫ a σ(⟨w, x⟩) μ(da, dw).
+
+    Parameters
+    ----------
+    activation : str or Activation
+        σ: "relu", "erf", "tanh", "sigmoid", "square" or "linear".
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such activation.
+    """
+
+    kind = "two-layer"
+
+    def __init__(self, activation="relu"):
+        self.activation = get_activation(activation)
+
+    def layout(self, d):
+        """Return the layout of θ = (a, w) for inputs in R^d."""
+        return two_layer_layout(d)
+
+    def features(self, theta, X):
+        """Return φ(θ_i, x_j) = a_i σ(⟨w_i, x_j⟩), shape (m, n)."""
+        return theta[:, :1] * self.activation.value(theta[:, 1:] @ X.T)
+
+    def feature_gradients(self, theta, X):
+        """Return ∇φ(θ_i, x_j) = (σ(⟨w_i, x_j⟩), a_i σ'(⟨w_i, x_j⟩) x_j), shape (m, n, 1 + d)."""
+        z = theta[:, 1:] @ X.T
+        slope = theta[:, :1] * self.activation.derivative(z)
+        return np.concatenate([self.activation.value(z)[:, :, None], slope[:, :, None] * X], axis=2)
+
+    def predict(self, theta, X):
+        """Return f(x_j) = (1/m) Σ_i a_i σ(⟨w_i, x_j⟩), shape (n,); one tile of data at a time."""
+        theta, X = np.asarray(theta, dtype=np.float64), np.asarray(X, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] != theta.shape[1] - 1:
+            raise InvalidInput(f"inputs have shape {X.shape}, expected (n, {theta.shape[1] - 1})")
+        f = np.empty(len(X))
+        rows = max(1, 2**22 // len(theta))
+        for start in range(0, len(X), rows):
+            tile = slice(start, start + rows)
+            f[tile] = self.activation.value(X[tile] @ theta[:, 1:].T) @ theta[:, 0] / len(theta)
+        return f
+
+    def make_velocity(self, data, loss, regularizer, strength, m):
+        """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
+        drift, value = _Drift(self.activation.code, data.X, data.y, loss.code, m), np.empty(m)
+
+        def velocity(theta, out):
+            risk = drift(theta, out)
+            add_regularizer(regularizer.code, theta, 0.5 * strength, value, out)
+            np.negative(out, out=out)
+            return {"risk": risk, "regularization": strength * float(value.mean())}
+
+        kinked = self.activation.code == RELU
+        if not kinked and regularizer.code not in (PATH_NORM, NORM):
+            return velocity
+        kinks, residuals = (data.X, drift.residuals) if kinked else (data.X[:0], drift.residuals[:0])
+        return SlidingVelocity(velocity, kinks, residuals, regularizer.code, 0.5 * strength, m)
+
+    def conserved(self, theta, regularizer):
+        """Return a² − ‖w‖², shape (m,), where the flow conserves it: σ 1-homogeneous, V the path norm or none."""
+        if self.activation.homogeneity == 1 and regularizer.balanced:
+            return {"a2_minus_w2": theta[:, 0] ** 2 - np.sum(theta[:, 1:] ** 2, axis=1)}
+        return {}
+
+    def describe(self):
+        """Return the [model] table of a configuration, without the number of particles."""
+        return {"kind": self.kind, "activation": self.activation.name}
+
+    def __repr__(self):
+        return f"TwoLayer({self.activation.name!r})"
+
+
+class _Drift:
+    """The data part of ∇G for a fixed number of particles: buffers made once, work done by compiled kernels."""
+
+    def __init__(self, activation, X, y, loss, m):
+        n, d = X.shape
+        if d > SMALL:
+            # The kernel calls SciPy's BLAS: loaded now, so that a limit on its threads can reach it.
+            import_module("scipy.linalg.cython_blas")
+        self.codes = activation, loss
+        self.X, self.y = X, y
+        rows = 8 if d <= SMALL else max(16, min(256, 2**21 // m))
+        self.slab = rows * max(1, int(_SLAB_FLOPS / ((4 * d + 20) * m * rows)))
+        self.cloud = np.empty((1 + d, m))
+        self.gradient = np.empty((1 + d, m))
+        self.tile = np.empty((2, rows, m))
+        self.product = np.empty((d, m))
+        self.residuals = np.empty(n)
+
+    def __call__(self, theta, out):
+        self.cloud[...] = theta.T
+        self.gradient[...] = 0.0
+        risk = 0.0
+        for start in range(0, len(self.y), self.slab):
+            stop = min(start + self.slab, len(self.y))
+            risk += _accumulate(
+                *self.codes,
+                self.X,
+                self.y,
+                start,
+                stop,
+                self.cloud,
+                self.tile,
+                self.product,
+                self.gradient,
+                self.residuals,
+            )
+        self.gradient[1:] *= self.cloud[0]
+        out[...] = self.gradient.T
+        return risk
+
+
+@jit
+def _accumulate(activation, loss, X, y, start, stop, cloud, tile, product, gradient, residuals):
+    """Add the data rows start..stop−1 to `gradient` (without the factor a of ∇_w); return their part of the risk.
+
+    `residuals` (n,) receives ½ℓ'_j / n in those rows.
+    """
+    n = X.shape[0]
+    m = cloud.shape[1]
+    rows = tile.shape[1]
+    f = np.empty(rows)
+    risk = 0.0
+    for first in range(start, stop, rows):
+        count = min(rows, stop - first)
+        x = X[first : first + count]
+        z = tile[0, :count]
+        slope = tile[1, :count]
+        multiply(x, cloud[1:], z)
+        activate(activation, z.reshape(-1), slope.reshape(-1))
+        for i in range(count):
+            total = 0.0
+            for j in range(m):
+                total += cloud[0, j] * z[i, j]
+            f[i] = total / m
+        r = residuals[first : first + count]
+        loss_values(loss, f[:count], y[first : first + count], r)
+        for i in range(count):
+            risk += r[i]
+        half_derivatives(loss, f[:count], y[first : first + count], r)
+        for i in range(count):
+            r[i] /= n
+            for j in range(m):
+                gradient[0, j] += r[i] * z[i, j]
+                slope[i, j] *= r[i]
+        add_transposed_product(x, slope, gradient[1:], product)
+    return risk / n
