@@ -71,7 +71,7 @@ def animate(trajectory, path, *, fps=12):
             "with w in R² (d = 2, a bias counts)"
         )
     try:
-        return write_whole(path, encode(_images(trajectory, frames, panels), fps))
+        return write_whole(path, encode(_images(trajectory, frames, panels), int(fps)))
     except OSError as error:
         raise InvalidInput(f"the movie {str(path)!r} cannot be written: {error.strerror}") from None
 

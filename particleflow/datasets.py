@@ -149,7 +149,10 @@ def load_dataset(
         raise InvalidInput(f"{where} cannot be read ({_show(reason, 100)}); valid: {content}") from error
     target, features = names or ("y", None)
     options = {"bias": bias, "standardize": standardize, "test_fraction": test_fraction, "rng": rng}
-    return dataset_from_arrays(X, y, features=features, target=target, origin=path.name, **options)
+    data = dataset_from_arrays(X, y, features=features, target=target, origin=path.name, **options)
+    if not bias:
+        _check_varying(data.X, data.features, where)
+    return data
 
 
 def dataset_from_arrays(
@@ -174,8 +177,8 @@ def dataset_from_arrays(
         standard deviation 1 (``ddof=0``) over the training rows.
     test_fraction : float
         Part of the rows in [0, 1) kept aside for testing, drawn with `rng`; the order of the rows is kept.
-    rng : numpy.random.Generator, optional
-        Required if `test_fraction` is positive.
+    rng : int or numpy.random.Generator, optional
+        Seed or source of randomness; required if `test_fraction` is positive.
     origin : str
         Where the data come from, for messages and for the record.
 
@@ -197,12 +200,8 @@ def dataset_from_arrays(
     _require(len(features) == d, f"data.features has {len(features)} names; valid: {d}, the columns of the {where}")
     _require(not bias or BIAS not in features, f"data.features: {BIAS!r} is the column that data.bias = true appends")
     train, test = _split(n, test_fraction, rng)
-    for name, column in zip(features, X[train].T, strict=True):
-        _require(
-            len(train) == 1 or column.min() < column.max(),
-            f"data.features: {_show(name)} of the {where} is constant ({column[0]:g} in {len(train)} training rows); "
-            "valid: columns that vary; data.bias = true is the way to get a constant feature",
-        )
+    if bias or standardize:  # otherwise a constant column may be the caller's own bias
+        _check_varying(X[train], features, f"the {where}")
     mean, scale = np.zeros(d + 1), np.ones(d + 1)
     if standardize:
         table = np.column_stack([X, y])
@@ -235,6 +234,16 @@ def _checked_arrays(X, y, where):
     return X, y
 
 
+def _check_varying(X, features, where):
+    """Raise if a column of several rows is constant."""
+    for name, column in zip(features, X.T, strict=True):
+        _require(
+            len(column) == 1 or column.min() < column.max(),
+            f"data.features: {_show(name)} of {where} is constant ({column[0]:g} in {len(column)} rows); "
+            "valid: columns that vary; data.bias = true is the way to get a constant feature",
+        )
+
+
 def _real_array(values, name, where):
     """Return a finite float64 copy of an array of real numbers, or raise."""
     try:
@@ -257,8 +266,10 @@ def _split(n, test_fraction, rng):
     _require(number and 0 <= test_fraction < 1, f"data.test_fraction = {_show(test_fraction)} is not in [0, 1)")
     if test_fraction == 0:
         return np.arange(n), np.arange(0)
-    drawn = isinstance(rng, np.random.Generator)
-    _require(drawn, f"rng = {_show(rng)} cannot draw test rows (data.test_fraction); valid: a numpy.random.Generator")
+    _require(
+        rng is not None, "rng is missing: data.test_fraction draws rows; valid: a seed or a numpy.random.Generator"
+    )
+    rng = np.random.default_rng(rng)
     n_test = round(test_fraction * n)
     valid = f"0, or {1 / n:.3g} to {1 - 1 / n:.3g}" if n > 1 else "0"
     side = "training" if n_test else "test"

@@ -19,7 +19,7 @@ from particleflow.integrators.runge_kutta import NotFinite, RungeKutta, StepTooS
 from particleflow.integrators.step_size import FixedStep, PIController
 from particleflow.integrators.tableaus import get_tableau
 from particleflow.measure import EmpiricalMeasure
-from particleflow.observers import EnergyBalance, Invariants, Norms, Observer, Progress, Stop, TestError
+from particleflow.observers import EnergyBalance, Invariants, Norms, Observer, Progress, Sliding, Stop, TestError
 
 FIRST_FRAME = 1e-4
 """Log-spaced frames begin at this fraction of t_end."""
@@ -132,8 +132,8 @@ def solve(
     frames : int or array_like
         How many frames to take after the initial one, log-spaced in time, or their times.
     observers : sequence of Observer
-        Further observers, after the standard ones: energy and its balance, invariants, norms, and the test error if the
-        energy's data have test rows.
+        Further observers, after the standard ones: energy and its balance, invariants, norms, the share of sliding
+        particles, and the test error if the energy's data have test rows.
     file : str or Path, optional
         Store a trajectory there (HDF5; see docs/trajectory.md).
     overwrite : bool
@@ -171,7 +171,7 @@ def solve(
     settings = {"method": method, "t_end": float(t_end)}
     settings |= {"step": float(step)} if step is not None else {"rtol": float(rtol), "atol": float(atol)}
     info = RunInfo(energy, measure, float(t_end), settings)
-    watchers = [EnergyBalance(), Invariants(), Norms(), *_held_out(energy), *observers]
+    watchers = [EnergyBalance(), Invariants(), Norms(), Sliding(), *_held_out(energy), *observers]
     table = _Table()
     watchers.append(table)
     if progress:

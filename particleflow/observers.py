@@ -95,6 +95,16 @@ class Norms(Observer):
         return {f"rms_{name}": math.sqrt(np.sum(block**2) / len(block)) for name, block in blocks}
 
 
+class Sliding(Observer):
+    """The share of particles that slide along a kink or rest on one (see `particleflow.models.sliding`)."""
+
+    def measure(self, state):
+        """Return the share, where the velocity knows kinks."""
+        if state.contacts is None:
+            return {}
+        return {"sliding": len(np.unique(state.contacts[0])) / len(state.theta)}
+
+
 class TestError(Observer):
     """The relative error ‖f − f*‖² / ‖f*‖² on data held out (Lazarus 2022, §2.5.2).
 

@@ -182,15 +182,13 @@ def particles_figure(trajectory):
     """
     require_plane(trajectory)
     frames = _snapshots(trajectory, 4)
-    rows, columns = (len(frames) + 1) // 2, min(len(frames), 2)
-    figure = PaperFigure(figsize=(0.1 + 2.5 * columns, 0.4 + 1.9 * rows))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-    for axes, frame in zip(panels, frames, strict=False):
+    rows, columns = (2, 2) if len(frames) == 4 else (1, len(frames))
+    figure = PaperFigure(figsize=(5.1, 0.4 + 1.9 * rows))
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, frame in zip(panels.flat, frames, strict=True):
         draw_particles(axes, trajectory.particles(frame))
         axes.set_title(time_label(trajectory.time[frame]))
         axes.label_outer()
-    for axes in panels:  # three frames leave one over
-        axes.remove()
     return figure
 
 
@@ -207,10 +205,10 @@ def paths_figure(trajectory):
     clouds = np.array([trajectory.particles(frame).particles[chosen] for frame in range(len(trajectory))])
     a, w = clouds[..., 0], clouds[..., 1:]
     segments, colors = [], []
-    for k, piece in enumerate(np.array_split(steps, min(_PIECES, len(steps)))):
+    for piece in np.array_split(steps, min(_PIECES, len(steps))):
         end = piece[-1] + 1
         segments.extend(w[piece[0] : end + 1].swapaxes(0, 1))
-        colors.extend(to_rgba(color, 0.15 + 0.6 * k / _PIECES) for color in _colors(a[end]))
+        colors.extend(to_rgba(color, 0.1 + 0.65 * end / len(steps)) for color in _colors(a[end]))
     width, height = np.ptp(w.reshape(-1, 2), axis=0)
     figure = PaperFigure(figsize=(_WIDTH, 0.8 + 0.8 * _WIDTH * np.clip(height / (width or 1.0), 0.3, 1.3)))
     axes = figure.add_subplot(aspect="equal")
@@ -419,13 +417,17 @@ def _positive_times(trajectory, *names):
 
 
 def _snapshots(trajectory, count):
-    """Return `count` frames, or fewer: the first, the last, and those where the energy has fallen by equal shares."""
+    """Return `count` frames: the first, the last, and those between where the energy has fallen by equal shares.
+
+    Where these coincide or are not known, frames equally far apart; all of them if there are no more.
+    """
     shares, last = np.linspace(0, 1, count), len(trajectory) - 1
-    energy = trajectory.observables.get("energy", ())
-    if len(energy) <= last:
-        return sorted({round(share * last) for share in shares})
-    levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
-    return sorted({0, *(int(np.argmax(energy <= level)) for level in levels), last})
+    energy = trajectory.observables.get("energy", np.empty(0))[: last + 1]
+    frames = set()
+    if len(energy) > last:
+        levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
+        frames = {0, *(int(np.argmax(energy <= level)) for level in levels), last}
+    return sorted(frames if len(frames) == count else {round(share * last) for share in shares})
 
 
 def _stack(count, height=1.9):

@@ -119,9 +119,7 @@ def check_output(path, overwrite):
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InvalidInput(
-            f"{name}: the directory {str(path.parent)!r} is not writable ({error.strerror})"
-        ) from None
+        raise InvalidInput(f"{name}: the directory {str(path.parent)!r} is not writable ({error.strerror})") from None
 
 
 def is_trajectory(path):

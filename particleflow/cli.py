@@ -1,0 +1,146 @@
+"""The command line: ``particleflow run | show | plot | export``.
+
+Exit codes: 0 the flow ended as planned; 2 the input cannot be used; 3 the flow diverged; 4 its step size fell to the
+resolution of the time; 130 interrupted; 1 anything unforeseen. Rooms are imported when a command needs them, so that
+``--help`` answers at once.
+"""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import particleflow
+from particleflow.errors import ParticleflowError
+
+EXIT_CODES = {"diverged": 3, "step_too_small": 4, "interrupted": 130}
+
+
+def main(arguments=None):
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(arguments)
+    warnings.showwarning = lambda message, *_, **__: print(f"particleflow: note: {message}", file=sys.stderr)
+    try:
+        return options.command(options)
+    except ParticleflowError as error:
+        print(f"particleflow: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("particleflow: interrupted before the first step; nothing was stored", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, for example `| head`
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        trace = error.__traceback__
+        while trace.tb_next:
+            trace = trace.tb_next
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}"
+        print(
+            f"particleflow: internal error, please report it: {type(error).__name__}: {error} ({place})",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="particleflow",
+        description="Mean-field training dynamics of wide neural networks, simulated as interacting particles.",
+    )
+    parser.add_argument("--version", action="version", version=f"particleflow {particleflow.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the flow of a configuration", description="Run the flow of a TOML file.")
+    run.add_argument("config", metavar="CONFIG", help="configuration (TOML)")
+    run.add_argument("-o", "--output", metavar="FILE", help="trajectory to write (default: output.file of CONFIG)")
+    run.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="replace a value, for example energy.strength=1e-2; may be repeated",
+    )
+    run.add_argument("--overwrite", action="store_true", help="replace an existing trajectory")
+    run.set_defaults(command=_run)
+
+    show = commands.add_parser("show", help="summarise a trajectory", description="Summarise a trajectory.")
+    show.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    show.set_defaults(command=_show)
+
+    plot = commands.add_parser("plot", help="draw the figures of a trajectory", description="Draw all figures.")
+    plot.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
+    plot.add_argument("-o", "--output", metavar="DIR", help="folder for the figures (default: beside FILE)")
+    plot.add_argument("--format", choices=("png", "pdf", "svg"), default="png", help="default: png")
+    plot.add_argument("--animate", choices=("gif", "mp4"), help="also make an animation (mp4 needs ffmpeg)")
+    plot.set_defaults(command=_plot)
+
+    export = commands.add_parser(
+        "export", help="convert a trajectory to npz or csv", description="Convert a trajectory for other programs."
+    )
+    export.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
+    export.add_argument("-o", "--output", metavar="FILE", required=True, help=".npz: everything; .csv: the observables")
+    export.add_argument("--frame", type=int, metavar="K", help="the particles of frame K instead (-1: the last)")
+    export.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    export.set_defaults(command=_export)
+    return parser
+
+
+def _run(options):
+    from particleflow.config import load_config
+    from particleflow.errors import InvalidInput
+
+    config = load_config(options.config, options.changes)
+    file = options.output or (config.output.file and config.folder / config.output.file)
+    if not file:
+        raise InvalidInput("output.file is missing: name it in the configuration, or use -o FILE")
+    result = config.run(file, overwrite=options.overwrite, progress=True)
+    from particleflow.storage import Trajectory
+    from particleflow.summary import summarize, to_text
+
+    with Trajectory(file) as trajectory:
+        print(to_text(summarize(trajectory)))
+    return EXIT_CODES.get(result.status, 0)
+
+
+def _show(options):
+    from particleflow.storage import Trajectory
+    from particleflow.summary import summarize, to_text
+
+    with Trajectory(options.file) as trajectory:
+        summary = summarize(trajectory)
+    if options.json:
+        import json
+
+        print(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(to_text(summary))
+    return 0
+
+
+def _plot(options):
+    from particleflow.plotting import animate, save_figures
+    from particleflow.storage import Trajectory
+
+    folder = Path(options.output) if options.output else Path(options.file).parent
+    with Trajectory(options.file) as trajectory:
+        for path in save_figures(trajectory, folder, formats=(options.format,)):
+            print(path)
+        if options.animate:
+            print(animate(trajectory, folder / f"{Path(options.file).stem}.{options.animate}"))
+    return 0
+
+
+def _export(options):
+    from particleflow.export import export
+    from particleflow.storage import Trajectory
+
+    with Trajectory(options.file) as trajectory:
+        print(export(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

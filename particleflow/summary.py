@@ -1,0 +1,95 @@
+"""What ``particleflow show`` says of a trajectory."""
+
+import math
+
+import numpy as np
+
+
+def summarize(trajectory):
+    """Return the facts of a `Trajectory` as a dict of plain values; a number that is not finite becomes None."""
+    config, observables, checkpoint = trajectory.config, trajectory.observables, trajectory.checkpoint
+    flow, energy = config["flow"], observables["energy"]
+    data = trajectory.data
+    summary = {
+        "file": str(trajectory.path),
+        "status": trajectory.status,
+        "message": trajectory.message,
+        "particles": trajectory.m,
+        "model": config["model"],
+        "loss": config["energy"],
+        "data": None if data is None else {"origin": data.origin, "n": data.n, "d": data.d, "n_test": data.n_test},
+        "method": flow["method"],
+        "tolerance": flow.get("rtol") if "step" not in flow else None,
+        "step": flow.get("step"),
+        "flow_time": float(trajectory.time[-1]),
+        "t_end": trajectory.t_end,
+        "steps": checkpoint["steps"],
+        "rejected_steps": checkpoint["rejected"],
+        "velocity_evaluations": checkpoint["evaluations"],
+        "frames": len(trajectory),
+        "seconds": trajectory.seconds,
+        "energy_initial": energy[0],
+        "observables": {name: values[-1] for name, values in observables.items() if name != "time"},
+        "energy_balance_error": np.abs(observables["balance"]).max(),
+        "energy_balance_relative": np.abs(observables["balance"]).max() / abs(energy[0]) if energy[0] else None,
+        "fingerprint": trajectory.fingerprint,
+        "created": trajectory.created,
+        "versions": trajectory.versions,
+    }
+    if flow["method"] == "euler":
+        # a gradient step of size η on L advances the flow by 2η/m
+        summary["learning_rate"] = flow["step"] * trajectory.m / 2
+    return _plain(summary)
+
+
+def to_text(summary):
+    """Return a summary as text for people."""
+    model, loss, last = summary["model"], summary["loss"], summary["observables"]
+    method = f"{summary['method']}, " + (
+        f"step {summary['step']:g}" if summary["step"] is not None else f"rtol {summary['tolerance']:g}"
+    )
+    if "learning_rate" in summary:
+        method += f" (gradient descent with learning rate {summary['learning_rate']:g})"
+    rows = [
+        ("file", summary["file"]),
+        ("status", f"{summary['status']}: {summary['message']}"),
+        ("model", f"{model['kind']}, {model['activation']}, {summary['particles']} particles"),
+        ("energy", f"{loss['loss']} loss + {loss['strength']:g} × {loss['regularizer']}, {loss['kernel']} kernel"),
+    ]
+    if summary["data"]:
+        data = summary["data"]
+        rows.append(("data", f"{data['origin']}: {data['n']} rows, {data['d']} features, {data['n_test']} test rows"))
+    rows += [
+        ("method", method),
+        ("flow time", f"{summary['flow_time']:g} of {summary['t_end']:g}"),
+        (
+            "steps",
+            f"{summary['steps']} ({summary['rejected_steps']} rejected, "
+            f"{summary['velocity_evaluations']} velocity evaluations)",
+        ),
+        ("frames", summary["frames"]),
+    ]
+    if summary["seconds"] is not None:
+        rows.append(("wall time", f"{summary['seconds']:.3g} s"))
+    rows.append(("energy L", f"{_number(summary['energy_initial'])} → {_number(last['energy'])}"))
+    balance = f"{_number(summary['energy_balance_error'])}, the largest |L(t) + 2∫∫|∇G|² − L(0)|"
+    if summary["energy_balance_relative"] is not None:
+        balance += f" ({_number(summary['energy_balance_relative'])} of L(0))"
+    rows.append(("energy balance", balance))
+    for name, value in last.items():
+        if name not in ("energy", "balance"):
+            rows.append((f"  {name.replace('_', ' ')}", _number(value)))
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"{label:{width}}  {value}" for label, value in rows)
+
+
+def _number(value):
+    return "not finite" if value is None else f"{value:.6g}"
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,50 @@
+"""Synthetic data: a random network of a few neurons, the teacher f*, labels Gaussian inputs (Lazarus 2022, §2.5.2)."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from particleflow.datasets import dataset_from_arrays
+from particleflow.errors import InvalidInput
+
+
+def teacher_dataset(model, *, n, d, neurons=10, bias=False, rng):
+    """Draw a teacher and data labelled by it.
+
+    Parameters
+    ----------
+    model : Model
+        The architecture of the teacher; all its parameters are drawn from N(0, 1).
+    n : int
+        Rows to train on; as many again are drawn for testing.
+    d : int
+        Features of the inputs, drawn from N(0, I_d).
+    neurons : int
+        m_t, the number of the teacher's neurons.
+    bias : bool
+        Append a constant feature 1, which the teacher sees too.
+    rng : int or numpy.random.Generator
+        Seed or source of randomness.
+
+    Returns
+    -------
+    data : Dataset
+        Inputs, targets y = f*(x), and test rows.
+    teacher : ndarray, shape (neurons, p)
+        The teacher's particles.
+
+    Raises
+    ------
+    InvalidInput
+        If n, d or neurons is not a positive integer.
+    """
+    for name, value in (("data.n", n), ("data.d", d), ("data.teacher.neurons", neurons)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise InvalidInput(f"{name} = {value!r}: valid are integers from 1")
+    rng = np.random.default_rng(rng)
+    teacher = rng.standard_normal((neurons, model.layout(d + bias).size))
+    inputs = rng.standard_normal((2 * n, d))
+    seen = np.column_stack([inputs, np.ones(2 * n)]) if bias else inputs
+    labels = model.predict(teacher, seen)
+    train = dataset_from_arrays(inputs[:n], labels[:n], bias=bias, target="f*", origin="teacher")
+    return replace(train, X_test=np.ascontiguousarray(seen[n:]), y_test=labels[n:]), teacher
