@@ -47,7 +47,8 @@ _ROOMS = {
         "read_config",
     ),
     "export": ("export",),
-    "plotting": ("animate", "save_figures"),
+    "plotting": ("save_figures",),
+    "animation": ("animate",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

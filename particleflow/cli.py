@@ -121,7 +121,7 @@ def _show(options):
 
 
 def _plot(options):
-    from particleflow.plotting import animate, save_figures
+    from particleflow.plotting import save_figures
     from particleflow.storage import Trajectory
 
     folder = Path(options.output) if options.output else Path(options.file).parent
@@ -129,6 +129,8 @@ def _plot(options):
         for path in save_figures(trajectory, folder, formats=(options.format,)):
             print(path)
         if options.animate:
+            from particleflow.animation import animate
+
             print(animate(trajectory, folder / f"{Path(options.file).stem}.{options.animate}"))
     return 0
 

@@ -106,7 +106,7 @@ class EmpiricalEnergy:
 
     def conserved(self, theta):
         """Return what the exact flow conserves, a dict of name → array (possibly empty)."""
-        return self.model.conserved(theta, self.regularizer)
+        return self.model.conserved(theta, self.regularizer if self.strength else get_regularizer("none"))
 
     def describe(self):
         """Return the [model] and [energy] tables of a configuration."""

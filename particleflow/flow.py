@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from particleflow.errors import InvalidInput
-from particleflow.integrators.runge_kutta import NotFinite, RungeKutta, StepTooSmall
+from particleflow.integrators.runge_kutta import NotFiniteError, RungeKutta, StepTooSmallError
 from particleflow.integrators.step_size import FixedStep, PIController
 from particleflow.integrators.tableaus import get_tableau
 from particleflow.measure import EmpiricalMeasure
@@ -86,8 +86,8 @@ class FlowResult:
 
 
 def log_spaced(t_end, count, first=FIRST_FRAME):
-    """Return `count` increasing times, log-spaced from first·t_end to t_end, shape (count,)."""
-    return np.geomspace(first * t_end, t_end, count)
+    """Return `count` increasing times, log-spaced from first·t_end to t_end, shape (count,); one alone is t_end."""
+    return np.geomspace(t_end, first * t_end, count)[::-1]
 
 
 def flow_time(learning_rate, steps, m):
@@ -213,9 +213,9 @@ def _run(method, info, times, observers, table, interruption):
                 _frame(state, observers)
         except KeyboardInterrupt:
             stop = interruption.stop
-        except StepTooSmall:
+        except StepTooSmallError:
             stop = Stop("step_too_small", _TOO_SMALL.format(t=state.t))
-        except NotFinite:
+        except NotFiniteError:
             stop = Stop("diverged", _DIVERGED.format(t=state.t))
         if table.times[-1] < state.t:
             _frame(state, observers)

@@ -223,7 +223,7 @@ def measure_from_file(path, layout):
     Parameters
     ----------
     path : str or Path
-        ``.npz`` with one array per block, or ``.h5`` with one dataset per block; of a trajectory the last frame is taken.
+        ``.npz`` with one array per block, or ``.h5`` with one dataset per block (of a trajectory, the last frame).
     layout : Layout
         The blocks to read.
 

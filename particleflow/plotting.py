@@ -178,7 +178,7 @@ def norms_figure(trajectory):
 def particles_figure(trajectory):
     """Draw the particles, direction of w ∈ R² against signed mass a‖w‖, at the start, twice on the way and at the end.
 
-    The frames on the way are those where the energy has fallen by one and two thirds.
+    On the way the energy has fallen by about one and two thirds.
     """
     require_plane(trajectory)
     frames = _snapshots(trajectory, 4)
@@ -286,7 +286,8 @@ class Fit:
             return np.empty(0), np.empty(0)
         bent = measure["w"][:, 0] != 0
         a, w = measure["a"][bent], measure["w"][bent]
-        zeros = -w[:, 1] / w[:, 0] if self.data.bias else np.zeros(len(w))
+        with np.errstate(over="ignore"):  # w almost along the bias: a kink at infinity
+            zeros = -w[:, 1] / w[:, 0] if self.data.bias else np.zeros(len(w))
         x = self.data.inputs_in_units(self._with_bias(zeros))[:, 0]
         within = (x >= self.x[0]) & (x <= self.x[-1])
         return x[within], (a * np.linalg.norm(w, axis=1))[within]
@@ -417,17 +418,13 @@ def _positive_times(trajectory, *names):
 
 
 def _snapshots(trajectory, count):
-    """Return `count` frames: the first, the last, and those between where the energy has fallen by equal shares.
-
-    Where these coincide or are not known, frames equally far apart; all of them if there are no more.
-    """
+    """Return at most `count` frames: first, last, and those where the energy is closest to equal shares of its fall."""
     shares, last = np.linspace(0, 1, count), len(trajectory) - 1
     energy = trajectory.observables.get("energy", np.empty(0))[: last + 1]
-    frames = set()
-    if len(energy) > last:
-        levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
-        frames = {0, *(int(np.argmax(energy <= level)) for level in levels), last}
-    return sorted(frames if len(frames) == count else {round(share * last) for share in shares})
+    if len(energy) <= last:
+        return sorted({round(share * last) for share in shares})
+    levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
+    return sorted({0, *(int(np.abs(energy - level).argmin()) for level in levels), last})
 
 
 def _stack(count, height=1.9):

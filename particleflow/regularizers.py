@@ -31,15 +31,12 @@ class Regularizer:
         The name used in configurations.
     code : int
         What the compiled kernels switch on.
-    balanced : bool
-        Whether a² − ‖w‖² is conserved by a flow whose activation is 1-homogeneous.
     formula : str
         V as a formula (Matplotlib's mathtext).
     """
 
     name: str
     code: int
-    balanced: bool
     formula: str
 
     def value(self, theta):
@@ -60,10 +57,10 @@ class Regularizer:
 REGULARIZERS = {
     regularizer.name: regularizer
     for regularizer in (
-        Regularizer("path-norm", PATH_NORM, True, r"|a|\,\|w\|"),
-        Regularizer("norm", NORM, False, r"\|\theta\|"),
-        Regularizer("squared-norm", SQUARED_NORM, False, r"\|\theta\|^2"),
-        Regularizer("none", NONE, True, r"0"),
+        Regularizer("path-norm", PATH_NORM, r"|a|\,\|w\|"),
+        Regularizer("norm", NORM, r"\|\theta\|"),
+        Regularizer("squared-norm", SQUARED_NORM, r"\|\theta\|^2"),
+        Regularizer("none", NONE, r"0"),
     )
 }
 

@@ -338,7 +338,7 @@ class Trajectory:
         return next(iter(self._blocks.values())).shape[1]
 
     def __len__(self):
-        """The number of frames."""
+        """Return the number of frames."""
         return len(self.time)
 
     def particles(self, frame):

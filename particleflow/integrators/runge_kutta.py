@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from particleflow.integrators.step_size import FixedStep, PIController
+from particleflow.integrators.step_size import FixedStep
 from particleflow.jit import jit
 
 # The largest error of a single particle may exceed the tolerance by this factor while the root mean square holds it.
 _OUTLIER = 30.0
 
 
-class StepTooSmall(Exception):
+class StepTooSmallError(Exception):
     """The step size fell to the resolution of the time: the tolerance cannot be met."""
 
 
-class NotFinite(Exception):
+class NotFiniteError(Exception):
     """A step of fixed size led to NaN or infinity."""
 
 
@@ -126,9 +126,9 @@ class RungeKutta:
 
         Raises
         ------
-        StepTooSmall
+        StepTooSmallError
             If an adaptive method cannot meet its tolerance.
-        NotFinite
+        NotFiniteError
             If a step of fixed size leads to NaN or infinity.
         """
         if self._sloped is not state.theta:
@@ -142,7 +142,7 @@ class RungeKutta:
         theta, dissipated = self._try(state, h)
         new = self._accept(state, min(t, t_stop), theta, dissipated)
         if not new.finite:
-            raise NotFinite
+            raise NotFiniteError
         return new
 
     def _adaptive(self, state, t_stop):
@@ -151,10 +151,10 @@ class RungeKutta:
             last = state.t + step >= t_stop - 1e-12 * t_stop
             h = t_stop - state.t if last else step
             if not last and h <= 8 * np.spacing(state.t):
-                raise StepTooSmall
+                raise StepTooSmallError
             theta, dissipated = self._try(state, h)
             evaluations += len(self._speeds) - 1
-            error = self._error(state, theta, h)
+            error = self._error(state, theta, dissipated, h)
             if error <= 1:
                 grown, memory = self.controller.accepted(h, error, state.error, self._order)
                 grown = max(grown, step) if last else grown  # a step cut short says nothing against the planned one
@@ -180,14 +180,14 @@ class RungeKutta:
             combine(state.theta, self._slopes, self._weights, h, theta)
         return theta, state.dissipated + h * float(self._weights @ self._speeds)
 
-    def _error(self, state, theta, h):
+    def _error(self, state, theta, dissipated, h):
         """Return the error of the step in units of the tolerance, whatever the number of particles."""
         atol, rtol = self.controller.atol, self.controller.rtol
         rms, worst = error_norms(state.theta, theta, self._slopes, self._errors, h, atol, rtol)
-        dissipated = 2 * h * abs(float(self._errors @ self._speeds))
-        dissipated /= atol + rtol * max(abs(state.energy), 2 * state.dissipated)
-        error = max(rms, worst / _OUTLIER, dissipated)
-        return error if math.isfinite(rms + dissipated) else math.inf
+        balance = 2 * h * abs(float(self._errors @ self._speeds))
+        if balance > 0:
+            balance /= atol + rtol * max(abs(state.energy), 2 * dissipated)
+        return max(rms, worst / _OUTLIER, balance) if math.isfinite(rms + balance) else math.inf
 
     def _accept(self, state, t, theta, dissipated):
         """Return the state at the new cloud, whose slope is now slope 0."""

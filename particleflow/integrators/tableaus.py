@@ -68,7 +68,7 @@ class Tableau:
 
     @property
     def error_weights(self):
-        """b − b̂, shape (s,): the weights of the error estimate of an adaptive method."""
+        """The weights b − b̂ of the error estimate of an adaptive method, shape (s,)."""
         return np.array(self.weights) - np.array(self.embedded_weights)
 
     @property

@@ -289,13 +289,14 @@ def find_contacts(
                     continue
                 first = position
                 changed = True
-            elif _meets_rest(before[i], ahead[i], theta[i], regularizer):
-                if _comes_to_rest(theta[i], velocity[i], regularizer, weight):
-                    new_owner[found] = i
-                    new_kink[found] = _REST
-                    found += 1
-                    changed = True
-                    continue
+            elif _meets_rest(before[i], ahead[i], theta[i], regularizer) and _comes_to_rest(
+                theta[i], velocity[i], regularizer, weight
+            ):
+                new_owner[found] = i
+                new_kink[found] = _REST
+                found += 1
+                changed = True
+                continue
             crossings = 0
             for j in range(g):
                 active = z_before[local, j] > 0.0

@@ -17,7 +17,7 @@ from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
 from particleflow.models.products import SMALL, add_transposed_product, multiply
 from particleflow.models.sliding import SlidingVelocity
-from particleflow.regularizers import NORM, PATH_NORM, add_regularizer
+from particleflow.regularizers import NONE, NORM, PATH_NORM, add_regularizer
 
 # About 0.1 s of work: between two slabs of data Python can react to a signal.
 _SLAB_FLOPS = 5e8
@@ -85,10 +85,15 @@ class TwoLayer:
         return SlidingVelocity(velocity, kinks, residuals, regularizer.code, 0.5 * strength, m)
 
     def conserved(self, theta, regularizer):
-        """Return a² − ‖w‖², shape (m,), where the flow conserves it: σ 1-homogeneous, V the path norm or none."""
-        if self.activation.homogeneity == 1 and regularizer.balanced:
-            return {"a2_minus_w2": theta[:, 0] ** 2 - np.sum(theta[:, 1:] ** 2, axis=1)}
-        return {}
+        """Return k a² − ‖w‖², shape (m,), where the flow conserves it.
+
+        That is for σ homogeneous of degree k without regulariser, and for k = 1 with the path norm too.
+        """
+        k = self.activation.homogeneity
+        if k is None or not (regularizer.code == NONE or (k == 1 and regularizer.code == PATH_NORM)):
+            return {}
+        name = "a2_minus_w2" if k == 1 else f"{k}a2_minus_w2"
+        return {name: k * theta[:, 0] ** 2 - np.sum(theta[:, 1:] ** 2, axis=1)}
 
     def describe(self):
         """Return the [model] table of a configuration, without the number of particles."""
