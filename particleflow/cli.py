@@ -8,6 +8,7 @@ resolution of the time; 130 interrupted; 1 anything unforeseen. Rooms are import
 import argparse
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import particleflow
@@ -20,11 +21,16 @@ def main(arguments=None):
     """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_, **__: print(f"particleflow: note: {message}", file=sys.stderr)
+    with suppress(AttributeError):  # not every stand-in for a terminal can
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
     except ParticleflowError as error:
-        print(f"particleflow: error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
+    except MemoryError as error:
+        return _refuse(f"not enough memory: {error}")
     except KeyboardInterrupt:
         print("particleflow: interrupted before the first step; nothing was stored", file=sys.stderr)
         return 130
@@ -41,6 +47,11 @@ def main(arguments=None):
             file=sys.stderr,
         )
         return 1
+
+
+def _refuse(reason):
+    print(f"particleflow: error: {' '.join(str(reason).split())}", file=sys.stderr)
+    return 2
 
 
 def _parser():
@@ -114,7 +125,7 @@ def _show(options):
     if options.json:
         import json
 
-        print(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(summary, indent=2, allow_nan=False))
     else:
         print(to_text(summary))
     return 0

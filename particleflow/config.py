@@ -3,7 +3,7 @@
 Every key is one field below: its default, and what it may hold. Paths are relative to the configuration file.
 """
 
-import math
+import sys
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from particleflow.activations import ACTIVATIONS
 from particleflow.datasets import load_dataset
 from particleflow.energy import EmpiricalEnergy
 from particleflow.errors import InvalidInput
-from particleflow.flow import solve
+from particleflow.flow import single_threaded_blas, solve
 from particleflow.integrators.tableaus import TABLEAUS
 from particleflow.losses import LOSSES
 from particleflow.measure import LAWS, measure_from_file
@@ -37,8 +37,8 @@ def _check(valid):
 def _number(valid, test):
     @_check(valid)
     def check(value):
-        real = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        return real and test(value)
+        real = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return real and abs(value) <= sys.float_info.max and test(value)
 
     return check
 
@@ -61,7 +61,7 @@ def _choice(names):
 
 @_check("text")
 def _text(value):
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
 @_check("a list of texts")
@@ -106,11 +106,14 @@ def _key(check, default=MISSING):
 
 @dataclass(frozen=True)
 class _Table:
-    """Base of all tables: every given value is checked on creation."""
+    """Base of all tables: every given value is checked on creation, and a list becomes a tuple."""
 
     def __post_init__(self):
         for entry in fields(self):
             value = getattr(self, entry.name)
+            if isinstance(value, list):
+                value = tuple(value)
+                object.__setattr__(self, entry.name, value)
             check = entry.metadata.get("check")
             if check is not None and not (value is None and entry.default is None) and not check(value):
                 raise InvalidInput(f"{_name(type(self), entry.name)} = {value!r}: valid are {check.valid}")
@@ -248,9 +251,11 @@ class Config(_Table):
             If the data or the particles cannot be read, or do not fit the model.
         """
         for_data, for_particles = np.random.SeedSequence(self.seed).spawn(2)
+        with single_threaded_blas():  # a teacher's labels are matrix products
+            data = self._data(np.random.default_rng(for_data))
         energy = EmpiricalEnergy(
             build_model(self.model.kind, self.model.activation),
-            self._data(np.random.default_rng(for_data)),
+            data,
             loss=self.energy.loss,
             regularizer=self.energy.regularizer,
             strength=self.energy.strength,
@@ -356,9 +361,9 @@ def load_config(path, changes=()):
         If the file is missing or is not TOML, a key is unknown or missing, or a value is not valid.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InvalidInput(f"the configuration {str(path)!r} does not exist or is not a file")
     try:
+        if not path.is_file():
+            raise InvalidInput(f"the configuration {str(path)!r} does not exist or is not a file")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the configuration {str(path)!r} cannot be read as text: {error}") from None
@@ -406,10 +411,7 @@ def _from_dict(table, values, **extra):
         if required and entry.name not in values:
             what = f"the table [{entry.name}]" if entry.name in nested else _name(table, entry.name)
             raise InvalidInput(f"{what} is missing")
-    given = {
-        key: _from_dict(nested[key], value) if key in nested else tuple(value) if isinstance(value, list) else value
-        for key, value in values.items()
-    }
+    given = {key: _from_dict(nested[key], value) if key in nested else value for key, value in values.items()}
     return table(**given, **extra)
 
 

@@ -1,6 +1,7 @@
 """Trajectories as npz and csv, for other programs."""
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +37,17 @@ def export(trajectory, path, *, frame=None, overwrite=False):
     writers = {".npz": _write_npz, ".csv": _write_csv}
     if path.suffix not in writers:
         raise InvalidInput(f"the output {path.name!r} has an unknown suffix; valid: {', '.join(writers)}")
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"the output {str(path)!r} exists already; choose another name or use --overwrite")
     columns = _columns(trajectory, frame, flat=path.suffix == ".csv")
     new = path.with_name(path.name + ".part")
     try:
+        if path.exists() and not overwrite:
+            raise InvalidInput(f"the output {str(path)!r} exists already; choose another name or use --overwrite")
         with new.open("wb") as file:
             writers[path.suffix](file, columns)
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink()
         raise InvalidInput(f"the output {str(path)!r} cannot be written: {error.strerror}") from None
     return path
 

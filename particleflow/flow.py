@@ -95,6 +95,13 @@ def flow_time(learning_rate, steps, m):
     return 2 * learning_rate * steps / m
 
 
+def single_threaded_blas():
+    """Return a context in which matrix products take one thread: their bits depend on the number of threads."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
+
+
 def solve(
     energy,
     measure,
@@ -166,10 +173,12 @@ def solve(
     ('finished', True)
     """
     _check_arguments(energy, measure, t_end)
-    controller = _controller(method, rtol, atol, step)
-    times = controller.grid(_frame_times(frames, t_end), t_end)
-    settings = {"method": method, "t_end": float(t_end)}
+    tableau = get_tableau(method)
+    controller = _controller(tableau, rtol, atol, step)
+    times = _frame_times(frames, t_end)
+    settings = {"method": tableau.name, "t_end": float(t_end), "frames": int(frames) if np.ndim(frames) == 0 else times}
     settings |= {"step": float(step)} if step is not None else {"rtol": float(rtol), "atol": float(atol)}
+    times = controller.grid(times, t_end)
     info = RunInfo(energy, measure, float(t_end), settings)
     watchers = [EnergyBalance(), Invariants(), Norms(), Sliding(), *_held_out(energy), *observers]
     table = _Table()
@@ -181,10 +190,11 @@ def solve(
 
         watchers.append(TrajectoryWriter(file, overwrite=overwrite, config=config))
 
+    velocity = energy.make_velocity(measure.m)  # it may load a BLAS, whose threads are limited next
     with ExitStack() as stack:
-        stack.enter_context(_single_threaded_blas())
+        stack.enter_context(single_threaded_blas())
         stack.enter_context(np.errstate(over="ignore", invalid="ignore"))  # a flow that diverges says so by its status
-        method = RungeKutta(get_tableau(method), controller, energy.make_velocity(measure.m), measure.particles.shape)
+        method = RungeKutta(tableau, controller, velocity, measure.particles.shape)
         return _run(method, info, times, watchers, table, stack.enter_context(_Interruption()))
 
 
@@ -235,8 +245,9 @@ def _run(method, info, times, observers, table, interruption):
             state.evaluations,
             time.perf_counter() - begin,
         )
-        for observer in started:
-            observer.finish(result)
+        with ExitStack() as closing:  # an observer that fails here keeps no other from finishing
+            for observer in started:
+                closing.callback(observer.finish, result)
     return result
 
 
@@ -322,14 +333,8 @@ class _Interruption:
         name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
         self.stop = Stop("interrupted", f"stopped by {name}; everything up to the last complete step is kept")
         if self._inside:
+            self._inside = False  # a second signal finds us storing
             raise KeyboardInterrupt
-
-
-def _single_threaded_blas():
-    from threadpoolctl import threadpool_limits
-
-    # one thread, so that the bits do not depend on the number of threads
-    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _held_out(energy):
@@ -347,12 +352,13 @@ def _check_arguments(energy, measure, t_end):
         )
 
 
-def _controller(method, rtol, atol, step):
-    tableau = get_tableau(method)
+def _controller(tableau, rtol, atol, step):
     if tableau.adaptive and step is not None:
-        raise InvalidInput(f"flow.step = {step!r} does not apply to {method}, which chooses its steps by flow.rtol")
+        raise InvalidInput(
+            f"flow.step = {step!r} does not apply to {tableau.name}, which chooses its steps by flow.rtol"
+        )
     if not tableau.adaptive and step is None:
-        raise InvalidInput(f"flow.step is missing: {method} takes steps of a fixed size, in flow time")
+        raise InvalidInput(f"flow.step is missing: {tableau.name} takes steps of a fixed size, in flow time")
     return PIController(rtol, atol) if tableau.adaptive else FixedStep(step)
 
 

@@ -237,16 +237,15 @@ def measure_from_file(path, layout):
         If the file is missing, is not what its suffix says, or does not hold the blocks.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InvalidInput(f"initial.file = {str(path)!r} does not exist or is not a file")
     readers = {".npz": _blocks_from_npz, ".h5": _blocks_from_hdf5}
     if path.suffix not in readers:
         raise InvalidInput(f"initial.file = {path.name!r} has an unknown suffix; valid: {', '.join(readers)}")
     try:
-        blocks = readers[path.suffix](path, layout.names)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        if not path.is_file():
+            raise ValueError(f"{str(path)!r} does not exist or is not a file")
+        return EmpiricalMeasure(layout.join(readers[path.suffix](path, layout.names)), layout)
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, EOFError) as error:
         raise InvalidInput(f"initial.file = {path.name!r} cannot be read as {path.suffix[1:]}: {error}") from None
-    return EmpiricalMeasure(layout.join(blocks), layout)
 
 
 def _blocks_from_npz(path, names):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import warnings
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ import particleflow
 from particleflow.errors import InvalidInput, TrajectoryError
 from particleflow.measure import EmpiricalMeasure, Layout
 from particleflow.observers import Observer
+from particleflow.toml import loads
 
 FORMAT, FORMAT_VERSION = "particleflow-trajectory", 1
 _CHUNK_BYTES = 2**20
@@ -67,11 +69,13 @@ class TrajectoryWriter(Observer):
         # A new file takes its name only when it is complete, so that an old one is never half replaced.
         new = self.path.with_name(self.path.name + ".part")
         try:
-            with h5py.File(new, "w") as file:
+            with h5py.File(new, "w", libver=("v108", "v108")) as file:  # 1.8: any number of features
                 _write_header(file, info, config)
             new.replace(self.path)
             self._file = h5py.File(self.path, "r+")
         except OSError as error:
+            with suppress(OSError):
+                new.unlink()
             raise TrajectoryError(f"output.file = {str(self.path)!r} cannot be written: {error}") from None
         self._layout = info.measure.layout
 
@@ -105,21 +109,21 @@ def check_output(path, overwrite):
     """Raise `InvalidInput` unless a trajectory can be created at that path."""
     path = Path(path)
     name = f"output.file = {str(path)!r}"
-    if path.is_dir():
-        raise InvalidInput(f"{name} is a directory; name a file in it")
-    if not path.parent.is_dir():
-        raise InvalidInput(f"{name}: the directory {str(path.parent)!r} does not exist")
-    if path.exists():
-        if not overwrite:
-            raise InvalidInput(f"{name} exists already; choose another name (-o) or replace it with --overwrite")
-        if not is_trajectory(path):
-            raise InvalidInput(f"{name} exists and is not a particleflow trajectory: it will not be overwritten")
-    probe = path.with_name(path.name + ".part")
     try:
+        if path.is_dir():
+            raise InvalidInput(f"{name} is a directory; name a file in it")
+        if not path.parent.is_dir():
+            raise InvalidInput(f"{name}: the directory {str(path.parent)!r} does not exist")
+        if path.exists():
+            if not overwrite:
+                raise InvalidInput(f"{name} exists already; choose another name (-o) or replace it with --overwrite")
+            if not is_trajectory(path):
+                raise InvalidInput(f"{name} exists and is not a particleflow trajectory: it will not be overwritten")
+        probe = path.with_name(path.name + ".part")
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InvalidInput(f"{name}: the directory {str(path.parent)!r} is not writable ({error.strerror})") from None
+        raise InvalidInput(f"{name} cannot be created there: {error.strerror}") from None
 
 
 def is_trajectory(path):
@@ -254,6 +258,8 @@ class Trajectory:
         What was measured; "time" holds the flow times of the values.
     config : dict
         The configuration of the run.
+    layout : Layout
+        The blocks of a particle.
     status, message : str
         How the flow ended; "running" if it is under way or was killed.
 
@@ -265,15 +271,15 @@ class Trajectory:
 
     def __init__(self, path):
         self.path = Path(path)
-        if not self.path.is_file():
-            raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
         try:
+            if not self.path.is_file():
+                raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
             self._file = h5py.File(self.path, "r")
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
         try:
             self._read_header()
-        except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+        except (LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
             self._file.close()
             raise TrajectoryError(f"{self.path.name!r} is damaged: {error}") from None
         except TrajectoryError:
@@ -295,42 +301,23 @@ class Trajectory:
         self.versions = json.loads(_text(attributes["versions"]))
         self.created = _text(attributes["created"])
         self.seconds = float(attributes["seconds"]) if "seconds" in attributes else None
+        needed = ("time", "particles", "observables/time", "checkpoint", "config")
+        if missing := [part for part in needed if part not in self._file]:
+            raise TrajectoryError(f"{name} is damaged: it holds no {', '.join(missing)}")
         self.config_text = _text(self._file["config"][()])
+        self.config = loads(self.config_text)
         self._blocks = {
             key: self._file["particles"][key]
             for key in self._file["particles"]
             if self._file["particles"][key].ndim >= 2
         }
+        self.layout = _read_layout(self._blocks)
         whole = min(len(self._file["time"]), *(len(block) for block in self._blocks.values()))
         if len(self._file["time"]) > whole or any(len(block) > whole for block in self._blocks.values()):
             warnings.warn(f"{name}: the last frame was torn when writing stopped; it is left out", stacklevel=4)
         self.time = self._file["time"][:whole]
         if whole == 0:
             raise TrajectoryError(f"{name} holds no frame: the flow stopped before its first one")
-
-    @cached_property
-    def config(self):
-        """The configuration of the run as nested dicts."""
-        from particleflow.toml import loads
-
-        return loads(self.config_text)
-
-    @cached_property
-    def layout(self):
-        """The `Layout` of a particle."""
-        blocks = sorted(self._blocks.items(), key=lambda item: item[1].attrs["position"])
-        return Layout(
-            tuple(
-                (
-                    name,
-                    tuple(
-                        (scale[0].name.rpartition("/")[2], length)
-                        for scale, length in zip(list(block.dims)[2:], block.shape[2:], strict=True)
-                    ),
-                )
-                for name, block in blocks
-            )
-        )
 
     @property
     def m(self):
@@ -405,6 +392,19 @@ class Trajectory:
             f"Trajectory({str(self.path)!r}: {len(self)} frames of {self.m} particles, t = 0 … {self.time[-1]:g}, "
             f"{self.status})"
         )
+
+
+def _read_layout(blocks):
+    if not blocks:
+        raise ValueError("it holds no particles")
+    axes = {
+        name: tuple(
+            (scale[0].name.rpartition("/")[2], length)
+            for scale, length in zip(list(block.dims)[2:], block.shape[2:], strict=True)
+        )
+        for name, block in sorted(blocks.items(), key=lambda item: item[1].attrs["position"])
+    }
+    return Layout(tuple(axes.items()))
 
 
 def _text(value):

@@ -32,7 +32,7 @@ class FixedStep:
 
     def grid(self, times, t_end):
         """Return times (any iterable) moved to the ends of steps, each once."""
-        indices = sorted({round(t / self.step) for t in times})
+        indices = sorted({max(1, round(t / self.step)) for t in times})
         snapped = [index * self.step for index in indices if index * self.step < t_end * (1 - 1e-12)]
         return [*snapped, t_end]
 

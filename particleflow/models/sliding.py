@@ -1,9 +1,9 @@
 """Sliding along kinks: the exact flow where the velocity jumps.
 
-Two kinds of kinks make the velocity of a two-layer particle θ = (a, w) jump: those of the activation, ⟨w, x_j⟩ = 0 for
-relu, where it jumps by −a r_j x_j with r_j = ½ℓ'_j / n; and that of the regulariser, a = 0 for the path norm, θ = 0 for
-the norm. Where the potential is convex across a kink (a r_j > 0; always, for the regulariser) and the velocities on
-both sides point to the kink, the particle stays on it. An explicit scheme would chatter there: its particles jump from
+Kinks make the velocity of a two-layer particle θ = (a, w) jump: those of the activation, ⟨w, x_j⟩ = 0 for relu, where it
+jumps by −a r_j x_j with r_j = ½ℓ'_j / n; those of the regulariser, a = 0 for the path norm and θ = 0 for the norm; and
+w = 0 for both. Where the potential is convex across a kink (a r_j > 0; always, for the regulariser) and the velocities
+on both sides point to the kink, the particle stays on it. An explicit scheme would chatter there: its particles jump from
 side to side for ever, its steps stay small, and the dissipation it adds up is that of the zigzag. The solution, in the
 sense of Filippov (1988), slides along the kink with the velocity of least norm among the mixtures of both sides (the
 minimal element of the subdifferential, as for every gradient flow: Brezis 1973; Ambrosio, Gigli, Savaré 2008, §1.4).
@@ -22,8 +22,13 @@ from particleflow.regularizers import NORM, PATH_NORM
 
 # A particle in contact is kept this far on the inactive side (relative to ‖w‖‖x‖), so that its sign is beyond rounding.
 _OFFSET = 1e-12
-_SWEEPS = 200
-_REST = -1  # the kink of the regulariser, in the place of the number of a datum
+# Putting a particle back on its kink by less than this leaves its velocity as it is.
+_NOTICEABLE = 1e-10
+_SWEEPS = 5000
+# In the place of the number of a datum: the kink of the regulariser, and w = 0.
+_REST, _ORIGIN = -1, -2
+# A particle held at w = 0 keeps its direction, at this length relative to |a|; before it leaves it turns so many times.
+_TINY, _TURNS = 1e-12, 200
 NO_CONTACTS = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
 
@@ -63,6 +68,8 @@ class SlidingVelocity:
         self._squares = np.sum(self._kinks**2, axis=1)
         self._jumps = np.empty(len(self._kinks))
         self._fractions = np.empty(0)
+        self._free = np.empty((m, 1 + X.shape[1]))  # the plain velocities of particles held at w = 0
+        self._at_origin = len(X) > 0 or regularizer == PATH_NORM
         room = m * max(1, X.shape[1] - 1)
         self._found = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
         self.contacts = NO_CONTACTS
@@ -73,7 +80,7 @@ class SlidingVelocity:
         if len(self.contacts[0]):
             self._gather()
             kinks = self._kinks, self._squares, self._jumps
-            slide(theta, out, *kinks, *self._regularizer, *self.contacts, self._fractions)
+            slide(theta, out, *kinks, *self._regularizer, *self.contacts, self._fractions, self._free)
         return parts
 
     def settle(self, before, ahead, theta, velocity):
@@ -98,8 +105,10 @@ class SlidingVelocity:
             self._squares,
             self._jumps,
             *self._regularizer,
+            self._at_origin,
             *self.contacts,
             self._fractions,
+            self._free,
             *self._found,
         )
         if changed:
@@ -139,13 +148,16 @@ def _least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
             for k in range(u.size):
                 u[k] -= change * kinks[j, k]
             moved = max(moved, abs(change) * math.sqrt(squares[j]))
-        if count <= 1 or moved <= 1e-16 * (1.0 + math.sqrt(np.sum(u * u))):
+        if count <= 1 or moved <= 1e-14 * math.sqrt(np.sum(u * u)):
             break
 
 
 @jit
-def slide(theta, out, kinks, squares, jumps, regularizer, weight, owner, kink, fraction):
-    """Replace the velocities of particles in contact by those of least norm; record the fractions s_j."""
+def slide(theta, out, kinks, squares, jumps, regularizer, weight, owner, kink, fraction, free):
+    """Replace the velocities of particles in contact by those of least norm; record the fractions s_j.
+
+    The plain velocities of particles held at w = 0 are kept in `free` (m, p).
+    """
     d = kinks.shape[1]
     u = np.empty(d)
     first = 0
@@ -156,6 +168,11 @@ def slide(theta, out, kinks, squares, jumps, regularizer, weight, owner, kink, f
             last += 1
         if kink[first] == _REST:
             _slide_regularizer(theta[i], out[i], regularizer, weight)
+            first = last
+            continue
+        if kink[first] == _ORIGIN:
+            free[i] = out[i]
+            out[i] = 0.0
             first = last
             continue
         u[:] = out[i, 1:]
@@ -211,6 +228,53 @@ def _comes_to_rest(theta, velocity, regularizer, weight):
 
 
 @jit
+def _meets_origin(before, ahead, theta, velocity):
+    """Return whether w ran through 0, or set out to, and is driven back."""
+    back = np.sum(before[1:] * theta[1:]) < 0.0 or np.sum(before[1:] * ahead[1:]) < 0.0
+    return back and theta[0] != 0.0 and np.sum(velocity[1:] * theta[1:]) < 0.0
+
+
+@jit
+def _hold_at_origin(theta, direction):
+    """Put w at 0, but for its direction."""
+    theta[1:] = (_TINY * abs(theta[0]) / math.sqrt(np.sum(direction * direction))) * direction
+
+
+@jit
+def _stays_at_origin(theta, free, kinks, jumps, share):
+    """Return whether no way down leads away from w = 0 in the direction of w; turn that direction downhill.
+
+    Near w = 0 the direction moves infinitely fast, to a minimum of the potential on the sphere. It is followed by a
+    small turn a step; when the way out goes down, the direction is turned until it is the steepest one nearby.
+    """
+    direction = theta[1:] / math.sqrt(np.sum(theta[1:] ** 2))
+    velocity = free[1:].copy()
+    leaves = np.sum(velocity * direction) > 0.0
+    base = velocity + share * abs(theta[0]) * direction - _share_of_kinks(direction, theta[0], kinks, jumps)
+    for turn in range(_TURNS if leaves else 1):
+        along = velocity - np.sum(velocity * direction) * direction
+        size = math.sqrt(np.sum(velocity * velocity))
+        if size == 0.0:
+            break
+        direction += (0.1 / (1.0 + 0.1 * turn) / size) * along
+        direction /= math.sqrt(np.sum(direction * direction))
+        if leaves:
+            velocity = base + _share_of_kinks(direction, theta[0], kinks, jumps) - share * abs(theta[0]) * direction
+    _hold_at_origin(theta, direction)
+    return not leaves
+
+
+@jit
+def _share_of_kinks(direction, a, kinks, jumps):
+    """Return −a Σ r_j x_j over the data that are active in a direction."""
+    total = np.zeros(direction.size)
+    for j in range(kinks.shape[0]):
+        if np.sum(direction * kinks[j]) > 0.0:
+            total -= a * jumps[j] * kinks[j]
+    return total
+
+
+@jit
 def _project(w, basis, rank, kinks, squares, chosen, count, side):
     """Move w to ⟨w, x_j⟩ = side·offset for the chosen kinks, along their span."""
     for _ in range(3 if count > 1 else 1):  # repeated against rounding
@@ -225,6 +289,17 @@ def _project(w, basis, rank, kinks, squares, chosen, count, side):
         j = chosen[q]
         for k in range(w.size):
             w[k] += side[q] * _OFFSET * size / math.sqrt(squares[j]) * kinks[j, k]
+
+
+@jit
+def _distance(w, kinks, squares, chosen, count, side):
+    """Return how far w is from where `_project` would put it, relative to ‖w‖."""
+    size = math.sqrt(np.sum(w * w))
+    largest = 0.0
+    for q in range(count):
+        z = np.sum(w * kinks[chosen[q]]) / math.sqrt(squares[chosen[q]])
+        largest = max(largest, abs(z - side[q] * _OFFSET * size))
+    return largest / size if size > 0.0 else 0.0
 
 
 @jit
@@ -255,9 +330,11 @@ def find_contacts(
     jumps,
     regularizer,
     weight,
+    at_origin,
     owner,
     kink,
     fraction,
+    free,
     new_owner,
     new_kink,
 ):
@@ -289,11 +366,26 @@ def find_contacts(
                     continue
                 first = position
                 changed = True
+            elif position > first and kink[first] == _ORIGIN:
+                if _stays_at_origin(theta[i], free[i], kinks, jumps, weight if regularizer == PATH_NORM else 0.0):
+                    new_owner[found] = i
+                    new_kink[found] = _ORIGIN
+                    found += 1
+                else:
+                    changed = True
+                continue
             elif _meets_rest(before[i], ahead[i], theta[i], regularizer) and _comes_to_rest(
                 theta[i], velocity[i], regularizer, weight
             ):
                 new_owner[found] = i
                 new_kink[found] = _REST
+                found += 1
+                changed = True
+                continue
+            elif at_origin and _meets_origin(before[i], ahead[i], theta[i], velocity[i]):
+                _hold_at_origin(theta[i], before[i, 1:])
+                new_owner[found] = i
+                new_kink[found] = _ORIGIN
                 found += 1
                 changed = True
                 continue
@@ -385,18 +477,30 @@ def _settle_one(
                 _project(w, basis, rank, kinks, squares, chosen, count, side)
                 moved = True
     _least_norm(u, a, kinks, squares, jumps, chosen, count, shares)
+    # sort out who stays: kept ones, ones released a moment ago (to be put on the right side), and ones that have left
+    side = np.empty(count)
     kept = 0
-    side = -np.ones(count)
+    on_kink = 0
+    rank = 0
     for q in range(count):
-        if 0.0 < shares[q] < 1.0:
-            contacts[kept] = chosen[q]
+        j = chosen[q]
+        stays = 0.0 < shares[q] < 1.0
+        if stays:
+            contacts[kept] = j
             kept += 1
         else:
-            side[q] = 1.0 if shares[q] >= 1.0 else -1.0
             moved = True
-    if moved and count:
-        _project(w, basis, rank, kinks, squares, chosen, count, side)
-        theta[1:] = w
+            if abs(np.sum(w * kinks[j])) > _NOTICEABLE * math.sqrt(np.sum(w * w) * squares[j]):
+                continue
+        side[on_kink] = 1.0 if shares[q] >= 1.0 else -1.0
+        chosen[on_kink] = j
+        on_kink += 1
+        rank = _extend(basis, rank, kinks[j])
+    away = _distance(w, kinks, squares, chosen, on_kink, side)
+    if away > 0.5 * _OFFSET:
+        _project(w, basis, rank, kinks, squares, chosen, on_kink, side)
+        moved = moved or away > _NOTICEABLE
+    theta[1:] = w
     return kept, moved
 
 
