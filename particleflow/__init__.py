@@ -46,7 +46,7 @@ _ROOMS = {
         "load_config",
         "read_config",
     ),
-    "export": ("export",),
+    "export": ("export_trajectory",),
     "plotting": ("save_figures",),
     "animation": ("animate",),
 }

@@ -19,6 +19,7 @@ from particleflow.plotting import (
     NotApplicable,
     draw_particles,
     require_plane,
+    scale_masses,
     signed_masses,
     styled,
     time_label,
@@ -101,12 +102,13 @@ class _PlanePanel:
     def __init__(self, trajectory, frames):
         require_plane(trajectory)
         masses = [np.hstack(signed_masses(trajectory.particles(frame)))[1] for frame in frames]
-        self.limits = np.min(masses), np.max(masses)
+        self.masses = np.concatenate(masses)
         self.start = trajectory.particles(frames[0])
 
     def draw(self, axes):
         self.lines = draw_particles(axes, self.start)
-        axes.update_datalim([(0, limit) for limit in self.limits])
+        axes.update_datalim([(0, limit(self.masses)) for limit in (np.min, np.max)])
+        scale_masses(axes, self.masses)
         axes.autoscale_view(scalex=False)
 
     def show(self, k, measure):

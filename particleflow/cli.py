@@ -147,11 +147,11 @@ def _plot(options):
 
 
 def _export(options):
-    from particleflow.export import export
+    from particleflow.export import export_trajectory
     from particleflow.storage import Trajectory
 
     with Trajectory(options.file) as trajectory:
-        print(export(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))
+        print(export_trajectory(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))
     return 0
 
 

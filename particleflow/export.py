@@ -9,7 +9,7 @@ import numpy as np
 from particleflow.errors import InvalidInput
 
 
-def export(trajectory, path, *, frame=None, overwrite=False):
+def export_trajectory(trajectory, path, *, frame=None, overwrite=False):
     """Write a trajectory to another format, chosen by the suffix.
 
     Parameters

@@ -189,6 +189,7 @@ def particles_figure(trajectory):
         draw_particles(axes, trajectory.particles(frame))
         axes.set_title(time_label(trajectory.time[frame]))
         axes.label_outer()
+    scale_masses(panels.flat[0], np.hstack(signed_masses(trajectory.particles(-1)))[1])
     return figure
 
 
@@ -325,6 +326,7 @@ def fit_figure(trajectory):
         rug.vlines(x, 0, mass, colors=_colors(mass), lw=1, alpha=0.5)
         rug.axhline(0, color="0.6", lw=0.5, zorder=0)
         rug.set(xlabel=panels[0].get_xlabel(), ylabel=r"kinks, $a\,\|w\|$")
+        scale_masses(rug, mass)
         panels[0].label_outer()
     return figure
 
@@ -397,10 +399,27 @@ def write_whole(path, content):
 
 def time_label(t):
     """Return "t = …" for a title."""
+    if t == 0 or 1e-2 <= t < 1e4:
+        return f"$t = {t:.0f}$" if t >= 100 else f"$t = {t:.3g}$"
     mantissa, exponent = f"{t:.1e}".split("e")
-    if t == 0 or -3 < int(exponent) < 4:
-        return f"$t = {t:.3g}$"
-    return rf"$t = {mantissa}\times 10^{{{int(exponent)}}}$"
+    factor = "" if mantissa == "1.0" else rf"{mantissa}\times "
+    return rf"$t = {factor}10^{{{int(exponent)}}}$"
+
+
+def scale_masses(axes, masses):
+    """Give signed masses that spread over orders of magnitude an axis that is linear only around 0."""
+    typical, largest = np.median(np.abs(masses)), np.max(np.abs(masses))
+    if largest > 20 * typical > 0:
+        linear = 10 ** np.floor(np.log10(typical))
+        axes.set_yscale("symlog", linthresh=linear)
+        axes.set_yticks([sign * 10**k for sign in (-1, 1) for k in _decades(linear, largest)] + [0])
+        axes.minorticks_off()
+
+
+def _decades(linear, largest):
+    """Return the exponents of at most four powers of ten from `linear` to `largest`."""
+    first, last = round(np.log10(linear)), int(np.floor(np.log10(largest)))
+    return range(first, last + 1, 1 + (last - first) // 4)
 
 
 def _require(condition, trajectory, what):

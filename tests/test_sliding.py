@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
 import particleflow as pf
-from particleflow.models.sliding import _ORIGIN, _REST, _TINY, _least_norm
+from particleflow.models.kinks import least_norm
+from particleflow.models.resting import ORIGIN, REST, TINY
 
 
 def noisy_sine(n=200, seed=0):
@@ -27,7 +28,7 @@ def test_least_norm_against_bounded_least_squares(d, count, seed):
     kinks, u, jumps = rng.normal(size=(count, d)), rng.normal(size=d), rng.uniform(0.1, 2, count)
     a, shares = 1.5, np.empty(count)
     mixed = u.copy()
-    _least_norm(mixed, a, kinks, np.sum(kinks**2, axis=1), jumps, np.arange(count), count, shares)
+    least_norm(mixed, a, kinks, np.sum(kinks**2, axis=1), jumps, np.arange(count), count, shares)
     truth = lsq_linear((a * jumps[:, None] * kinks).T, u, (0, 1), tol=1e-14)
     np.testing.assert_allclose(mixed, u - (a * jumps * shares) @ kinks, atol=1e-12)
     assert np.sum(mixed**2) <= 2 * truth.cost * (1 + 1e-4) + 1e-10
@@ -81,10 +82,10 @@ class Watch(pf.Observer):
         self.held.append(set(zip(particles.tolist(), kinks.tolist(), strict=True)))
         unique = np.unique(self.energy.data.X, axis=0)
         for i, j in self.held[-1]:
-            if j == _REST:
+            if j == REST:
                 assert state.theta[i, 0] == 0
-            elif j == _ORIGIN:
-                assert np.linalg.norm(state.theta[i, 1:]) < 1.01 * _TINY * abs(state.theta[i, 0])
+            elif j == ORIGIN:
+                assert np.linalg.norm(state.theta[i, 1:]) < 1.01 * TINY * abs(state.theta[i, 0])
             else:
                 w = state.theta[i, 1:]
                 offset = abs(w @ unique[j]) / (np.linalg.norm(w) * np.linalg.norm(unique[j]))

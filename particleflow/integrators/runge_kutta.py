@@ -140,7 +140,7 @@ class RungeKutta:
         if t > t_stop + 1e-9 * h:
             h = t_stop - state.t
         theta, dissipated = self._try(state, h)
-        new = self._accept(state, min(t, t_stop), theta, dissipated)
+        new = self._accept(state, t if t < t_stop - 1e-9 * state.step else t_stop, theta, dissipated)
         if not new.finite:
             raise NotFiniteError
         return new

@@ -1,0 +1,32 @@
+# make demo: fit a real data set and draw the figures.   make test: style and tests.   make clean: forget both.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test clean
+
+demo: .venv/installed
+	@mkdir -p demo
+	@echo "Running examples/treasury_bill.toml; the first run compiles its kernels, which takes about 20 seconds."
+	$(BIN)/particleflow run examples/treasury_bill.toml -o demo/treasury_bill.h5 --overwrite
+	@echo
+	$(BIN)/particleflow plot demo/treasury_bill.h5 -o demo --animate gif
+	@echo
+	@echo "The figures are in demo/; start with demo/treasury_bill-fit.png and demo/treasury_bill.gif."
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+.venv/installed: setup.cfg pyproject.toml
+	@echo "Installing particleflow into .venv; this takes about a minute."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,123 @@
+"""Particles at rest: on the kink of the regulariser (a = 0 or θ = 0), or at w = 0.
+
+`particleflow.models.sliding` says what sliding is; a particle at rest is the case where the least-norm velocity is 0 in
+the directions across the kink.
+"""
+
+import math
+
+import numpy as np
+
+from particleflow.jit import jit
+from particleflow.regularizers import NORM, PATH_NORM
+
+# In the place of the number of a datum: the kink of the regulariser, w = 0, and neither.
+REST, ORIGIN, NOWHERE = -1, -2, -3
+# A particle held at w = 0 keeps its direction, at this length relative to |a|; before it leaves it turns so many times.
+TINY = 1e-12
+_TURNS = 200
+
+
+@jit
+def resting_place(held, before, ahead, theta, velocity, free, kinks, jumps, regularizer, weight, at_origin):
+    """Return where a particle rests after a step, REST, ORIGIN or NOWHERE; put it there, in place.
+
+    `held` is where it rested before; `free` its plain velocity if that was at w = 0.
+    """
+    if held == REST:
+        still = np.sum(velocity * velocity) == 0.0 or (regularizer == PATH_NORM and velocity[0] == 0.0)
+        return REST if still else NOWHERE
+    if held == ORIGIN:
+        share = weight if regularizer == PATH_NORM else 0.0
+        return ORIGIN if _stays_at_origin(theta, free, kinks, jumps, share) else NOWHERE
+    if _meets_rest(before, ahead, theta, regularizer) and _comes_to_rest(theta, velocity, regularizer, weight):
+        return REST
+    if at_origin and _meets_origin(before, ahead, theta, velocity):
+        _hold_at_origin(theta, before[1:])
+        return ORIGIN
+    return NOWHERE
+
+
+@jit
+def slide_at_rest(theta, velocity, regularizer, weight):
+    """Subtract from the velocity of a particle at rest on the kink of V the share that makes it least."""
+    if regularizer == PATH_NORM and theta[0] == 0.0:
+        share = weight * math.sqrt(np.sum(theta[1:] ** 2))
+        velocity[0] = math.copysign(max(0.0, abs(velocity[0]) - share), velocity[0])
+    elif regularizer == NORM and np.sum(theta * theta) == 0.0:
+        size = math.sqrt(np.sum(velocity * velocity))
+        velocity *= max(0.0, 1.0 - weight / size) if size > 0.0 else 0.0
+
+
+@jit
+def _meets_rest(before, ahead, theta, regularizer):
+    """Return whether the kink of V lies between `before` and where the step led, or where it set out to."""
+    if regularizer == PATH_NORM:
+        return before[0] * theta[0] < 0.0 or before[0] * ahead[0] < 0.0
+    if regularizer == NORM:
+        return np.sum(before * theta) < 0.0 or np.sum(before * ahead) < 0.0
+    return False
+
+
+@jit
+def _comes_to_rest(theta, velocity, regularizer, weight):
+    """Move the particle onto the kink of V if it cannot leave it; return whether it does not."""
+    if regularizer == PATH_NORM:
+        share = weight * math.sqrt(np.sum(theta[1:] ** 2))
+        rests = abs(velocity[0] + share * np.sign(theta[0])) < share
+        if rests:
+            theta[0] = 0.0
+    else:
+        size = math.sqrt(np.sum(theta * theta))
+        free = velocity + (weight / size if size > 0.0 else 0.0) * theta
+        rests = np.sum(free * free) < weight * weight
+        if rests:
+            theta[:] = 0.0
+    return rests
+
+
+@jit
+def _meets_origin(before, ahead, theta, velocity):
+    """Return whether w ran through 0, or set out to, and is driven back."""
+    back = np.sum(before[1:] * theta[1:]) < 0.0 or np.sum(before[1:] * ahead[1:]) < 0.0
+    return back and theta[0] != 0.0 and np.sum(velocity[1:] * theta[1:]) < 0.0
+
+
+@jit
+def _hold_at_origin(theta, direction):
+    """Put w at 0, but for its direction."""
+    theta[1:] = (TINY * abs(theta[0]) / math.sqrt(np.sum(direction * direction))) * direction
+
+
+@jit
+def _stays_at_origin(theta, free, kinks, jumps, share):
+    """Return whether no way down leads away from w = 0 in the direction of w; turn that direction downhill.
+
+    Near w = 0 the direction moves infinitely fast, to a minimum of the potential on the sphere. It is followed by a
+    small turn a step; when the way out goes down, the direction is turned until it is the steepest one nearby.
+    """
+    direction = theta[1:] / math.sqrt(np.sum(theta[1:] ** 2))
+    velocity = free[1:].copy()
+    leaves = np.sum(velocity * direction) > 0.0
+    base = velocity + share * abs(theta[0]) * direction - _share_of_kinks(direction, theta[0], kinks, jumps)
+    for turn in range(_TURNS if leaves else 1):
+        along = velocity - np.sum(velocity * direction) * direction
+        size = math.sqrt(np.sum(velocity * velocity))
+        if size == 0.0:
+            break
+        direction += (0.1 / (1.0 + 0.1 * turn) / size) * along
+        direction /= math.sqrt(np.sum(direction * direction))
+        if leaves:
+            velocity = base + _share_of_kinks(direction, theta[0], kinks, jumps) - share * abs(theta[0]) * direction
+    _hold_at_origin(theta, direction)
+    return not leaves
+
+
+@jit
+def _share_of_kinks(direction, a, kinks, jumps):
+    """Return −a Σ r_j x_j over the data that are active in a direction."""
+    total = np.zeros(direction.size)
+    for j in range(kinks.shape[0]):
+        if np.sum(direction * kinks[j]) > 0.0:
+            total -= a * jumps[j] * kinks[j]
+    return total
