@@ -14,17 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from particleflow.errors import InvalidInput
-from particleflow.plotting import (
-    Fit,
-    NotApplicable,
-    draw_particles,
-    require_plane,
-    scale_masses,
-    signed_masses,
-    styled,
-    time_label,
-    write_whole,
-)
+from particleflow.plot_style import scale_masses, styled, time_label, write_whole
+from particleflow.plotting import Fit, NotApplicable, draw_particles, require_plane, signed_masses
 
 _MOST_FRAMES = 120
 _PANEL, _DPI = (4.5, 4.0), 100  # 450 × 400 pixels

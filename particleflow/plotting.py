@@ -1,47 +1,26 @@
-"""Figures of a trajectory, ready for a paper: one function per figure, and `save_figures` for all that apply.
-
-Figures are built without pyplot, under a style of their own: no window opens and no setting of matplotlib changes.
-Colours are those of Okabe and Ito, which colour-blind readers tell apart. The same file gives the same pictures.
-"""
+"""Figures of a trajectory, ready for a paper: one function per figure, and `save_figures` for all that apply."""
 
 from contextlib import suppress
-from functools import wraps
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from matplotlib import cycler, style
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, to_rgba
-from matplotlib.figure import Figure
 
 from particleflow.errors import InvalidInput
 from particleflow.models import build_model
-
-POSITIVE, NEGATIVE = "#D55E00", "#0072B2"
-"""The colours of the particles with a ≥ 0 and a < 0."""
-
-STYLE = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],
-    "mathtext.fontset": "stix",
-    "font.size": 9,
-    "text.hinting": "no_hinting",
-    "axes.titlesize": "medium",
-    "legend.fontsize": "small",
-    "xtick.labelsize": "small",
-    "ytick.labelsize": "small",
-    "axes.prop_cycle": cycler(color=["black", "#0072B2", "#E69F00", "#009E73", "#CC79A7"]),
-    "axes.linewidth": 0.6,
-    "axes.formatter.min_exponent": 2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 1.4,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 300,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "particleflow",
-}
+from particleflow.plot_style import (
+    NEGATIVE,
+    POSITIVE,
+    PaperFigure,
+    log_scale,
+    plain,
+    scale_masses,
+    styled,
+    time_label,
+    write_whole,
+)
 
 _PARTS = {
     "energy": (r"$\mathcal{L}[\mu_t]$", "-"),
@@ -62,23 +41,6 @@ _PATHS, _PIECES = 300, 12  # paths drawn, and shades along each
 
 class NotApplicable(InvalidInput):
     """The trajectory does not hold what a figure shows."""
-
-
-def styled(draw):
-    """Return a function that draws in the style of this room and leaves matplotlib's settings as they were."""
-
-    @wraps(draw)
-    def drawn(*arguments, **options):
-        with style.context(STYLE, after_reset=True):
-            return draw(*arguments, **options)
-
-    return drawn
-
-
-class PaperFigure(Figure):
-    """A figure that is saved in the style it was drawn in."""
-
-    savefig = styled(Figure.savefig)
 
 
 # --- through time -----------------------------------------------------------------------------------------------------
@@ -113,11 +75,11 @@ def energy_figure(trajectory):
         axes.plot(time, series[name], dashes, label=label)
     axes.set_ylabel(r"energy $\mathcal{L}[\mu_t]$")
     axes.legend()
-    _log_scale(axes, *(series[name] for name in shown))
+    log_scale(axes, *(series[name] for name in shown))
     for axes in below:
         axes.plot(time, series["test_error"])
         axes.set_ylabel(r"test error $\|f_{\mu_t}\!-f^*\!\|^2 /\, \|f^*\!\|^2$")
-        _log_scale(axes, series["test_error"])
+        log_scale(axes, series["test_error"])
     return figure
 
 
@@ -135,13 +97,13 @@ def balance_figure(trajectory):
     start = r"\mathcal{L}[\mu_0]"
     axes.set_title(rf"$|\mathcal{{L}}[\mu_t] + 2\int_0^t\int\,|\nabla G|^2\,d\mu_s\,ds - {start}|\,/\,{start}$")
     axes.set_ylabel("error of the energy balance")
-    _log_scale(axes, error)
+    log_scale(axes, error)
     for axes in below:
         for name in drifts:
             axes.plot(time, series[name], label=_INVARIANTS.get(name, name))
         axes.set_ylabel("largest drift of a particle")
         axes.legend()
-        _log_scale(axes, *(series[name] for name in drifts))
+        log_scale(axes, *(series[name] for name in drifts))
     return figure
 
 
@@ -222,7 +184,7 @@ def paths_figure(trajectory):
     for color, label in (("white", "start"), ("black", "end")):
         axes.plot([], [], "o", ms=3, mew=0.6, mec="black", mfc=color, label=label)
     figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2)
-    names = [""] * 2 if trajectory.data is None else [f" ({_plain(name)})" for name in trajectory.data.features]
+    names = [""] * 2 if trajectory.data is None else [f" ({plain(name)})" for name in trajectory.data.features]
     axes.set(xlabel=f"$w_1${names[0]}", ylabel=f"$w_2${names[1]}")
     return figure
 
@@ -300,7 +262,7 @@ class Fit:
         for X, y, label, face in sets[: 1 + (data.n_test > 0)]:
             look = {"ms": 2.8, "mew": 0.6, "mfc": face, "mec": "0.5", "rasterized": len(y) > _MANY}
             axes.plot(data.inputs_in_units(X)[:, 0], data.targets_in_units(y), "o", label=label, **look)
-        axes.set(xlabel=f"{_plain(data.features[0])}, $x$", ylabel=f"{_plain(data.target)}, $f_{{\\mu_t}}(x)$")
+        axes.set(xlabel=f"{plain(data.features[0])}, $x$", ylabel=f"{plain(data.target)}, $f_{{\\mu_t}}(x)$")
 
     def _with_bias(self, x):
         return np.column_stack([x, np.ones(len(x))]) if self.data.bias else x[:, None]
@@ -387,41 +349,6 @@ def save_figures(trajectory, directory, *, formats=("png",)):
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def write_whole(path, content):
-    """Write bytes to a file that takes its name when it is complete, and return its path."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        return part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def time_label(t):
-    """Return "t = …" for a title."""
-    if t == 0 or 1e-2 <= t < 1e4:
-        return f"$t = {t:.0f}$" if t >= 100 else f"$t = {t:.3g}$"
-    mantissa, exponent = f"{t:.1e}".split("e")
-    factor = "" if mantissa == "1.0" else rf"{mantissa}\times "
-    return rf"$t = {factor}10^{{{int(exponent)}}}$"
-
-
-def scale_masses(axes, masses):
-    """Give signed masses that spread over orders of magnitude an axis that is linear only around 0."""
-    typical, largest = np.median(np.abs(masses)), np.max(np.abs(masses))
-    if largest > 20 * typical > 0:
-        linear = 10 ** np.floor(np.log10(typical))
-        axes.set_yscale("symlog", linthresh=linear)
-        axes.set_yticks([sign * 10**k for sign in (-1, 1) for k in _decades(linear, largest)] + [0])
-        axes.minorticks_off()
-
-
-def _decades(linear, largest):
-    """Return the exponents of at most four powers of ten from `linear` to `largest`."""
-    first, last = round(np.log10(linear)), int(np.floor(np.log10(largest)))
-    return range(first, last + 1, 1 + (last - first) // 4)
-
-
 def _require(condition, trajectory, what):
     if not condition:
         raise NotApplicable(f"{trajectory.path.name!r} {what}")
@@ -454,13 +381,6 @@ def _stack(count, height=1.9):
     return figure, panels
 
 
-def _log_scale(axes, *series):
-    """Make both axes logarithmic, the vertical one only if it can be."""
-    axes.set_xscale("log")
-    if all(np.all(values >= 0) and np.any(values > 0) for values in series):
-        axes.set_yscale("log", nonpositive="mask")
-
-
 def _norms(measure):
     blocks = {name: measure[name].reshape(measure.m, -1) for name in measure.layout.names}
     norms = {name: np.linalg.norm(block, axis=1) for name, block in blocks.items()}
@@ -471,8 +391,3 @@ def _norms(measure):
 
 def _colors(signed):
     return np.where(np.asarray(signed) >= 0, POSITIVE, NEGATIVE)
-
-
-def _plain(name):
-    """Return a name from the data, shortened, as text that is not taken for mathematics."""
-    return (name if len(name) <= 30 else f"{name[:29]}…").replace("$", r"\$")

@@ -118,7 +118,7 @@ def check_output(path, overwrite):
             if not overwrite:
                 raise InvalidInput(f"{name} exists already; choose another name (-o) or replace it with --overwrite")
             if not is_trajectory(path):
-                raise InvalidInput(f"{name} exists and is not a particleflow trajectory: it will not be overwritten")
+                raise InvalidInput(f"{name} is not a particleflow trajectory, or is in use: it will not be overwritten")
         probe = path.with_name(path.name + ".part")
         probe.touch()
         probe.unlink()
@@ -274,7 +274,7 @@ class Trajectory:
         try:
             if not self.path.is_file():
                 raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
-            self._file = h5py.File(self.path, "r")
+            self._file = h5py.File(self.path, "r", locking=False)  # it may be under way
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
         try:

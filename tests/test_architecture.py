@@ -15,7 +15,7 @@ LEVELS = (
     ("models", "kernels", "teachers"),
     ("energy",),
     ("observers",),
-    ("flow", "storage"),
+    ("flow", "storage", "plot_style"),
     ("config", "plotting", "animation", "export", "summary"),
     ("cli",),
 )

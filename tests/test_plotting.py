@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 from PIL import Image
 
 import particleflow as pf
-from particleflow import plotting
+from particleflow import plot_style, plotting
 from particleflow.animation import animate
 
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<?xml"}
@@ -54,7 +54,7 @@ def line(runs):
 
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
-    monkeypatch.setitem(plotting.STYLE, "savefig.dpi", 40)
+    monkeypatch.setitem(plot_style.STYLE, "savefig.dpi", 40)
 
 
 def stems(paths, trajectory):
@@ -107,7 +107,7 @@ def test_settings_of_matplotlib_stay_as_they_were(line, tmp_path, monkeypatch):
         figure = plotting.energy_figure(line)
         plotting.save_figures(line, tmp_path)
         assert dict(mpl.rcParams) == before
-        assert figure.axes[0].yaxis.label.get_size() == plotting.STYLE["font.size"]
+        assert figure.axes[0].yaxis.label.get_size() == plot_style.STYLE["font.size"]
 
 
 def test_save_figures_refuses_what_it_cannot_do(line, tmp_path):
