@@ -3,15 +3,15 @@
 Every key is one field below: its default, and what it may hold. Paths are relative to the configuration file.
 """
 
-import sys
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
 from particleflow.activations import ACTIVATIONS
+from particleflow.checks import boolean, choice, fraction, frames, integer, nonnegative, positive, stop, text, texts
 from particleflow.datasets import load_dataset
-from particleflow.energy import EmpiricalEnergy
+from particleflow.energy import EmpiricalEnergy, PopulationEnergy
 from particleflow.errors import InvalidInput
 from particleflow.flow import single_threaded_blas, solve
 from particleflow.integrators.tableaus import TABLEAUS
@@ -20,81 +20,8 @@ from particleflow.measure import LAWS, measure_from_file
 from particleflow.models import MODELS, build_model
 from particleflow.observers import STOP_RULES
 from particleflow.regularizers import REGULARIZERS
-from particleflow.teachers import teacher_dataset
+from particleflow.teachers import random_teacher, teacher_dataset
 from particleflow.toml import TOMLDecodeError, loads
-
-# --- what a value may be: a check tells whether, and its attribute `valid` says what would be ------------------------
-
-
-def _check(valid):
-    def decorate(test):
-        test.valid = valid
-        return test
-
-    return decorate
-
-
-def _number(valid, test):
-    @_check(valid)
-    def check(value):
-        real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return real and abs(value) <= sys.float_info.max and test(value)
-
-    return check
-
-
-def _integer(least):
-    @_check(f"integers from {least}")
-    def check(value):
-        return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-    return check
-
-
-def _choice(names):
-    @_check(", ".join(f'"{name}"' for name in names))
-    def check(value):
-        return isinstance(value, str) and value in names
-
-    return check
-
-
-@_check("text")
-def _text(value):
-    return isinstance(value, str) and value != "" and "\0" not in value
-
-
-@_check("a list of texts")
-def _texts(value):
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(_text(item) for item in value)
-
-
-@_check("true or false")
-def _boolean(value):
-    return isinstance(value, bool)
-
-
-@_check("an integer from 1, or a list of increasing times above 0")
-def _frames(value):
-    if isinstance(value, (list, tuple)):
-        return len(value) > 0 and all(_positive(item) for item in value) and list(value) == sorted(set(value))
-    return _integer(1)(value)
-
-
-@_check(f"a table with a number above 0 for some of {', '.join(STOP_RULES)}")
-def _stop(value):
-    if not isinstance(value, dict):
-        return False
-    for name in value:
-        if name not in STOP_RULES:
-            raise InvalidInput(f"flow.stop.{name} is unknown; valid: {', '.join(STOP_RULES)}")
-    return all(_real(number) if name == "energy" else _positive(number) for name, number in value.items())
-
-
-_real = _number("finite numbers", lambda value: True)
-_positive = _number("finite numbers above 0", lambda value: value > 0)
-_nonnegative = _number("finite numbers from 0", lambda value: value >= 0)
-_fraction = _number("numbers from 0 to below 1", lambda value: 0 <= value < 1)
 
 
 def _key(check, default=MISSING):
@@ -123,28 +50,28 @@ class _Table:
 class TeacherConfig(_Table):
     """[data.teacher]: the random network that labels Gaussian inputs."""
 
-    neurons: int = _key(_integer(1), 10)
-    activation: str = _key(_choice(ACTIVATIONS), "relu")
+    neurons: int = _key(integer(1), 10)
+    activation: str | None = _key(choice(ACTIVATIONS), None)  # the model's
 
 
 @dataclass(frozen=True)
 class DataConfig(_Table):
-    """[data]: a file, or source = "teacher" with n and d."""
+    """[data]: a file, or source = "teacher" with d and, unless the kernel is that of the population, n."""
 
-    source: str = _key(_choice(("file", "teacher")), "file")
-    file: str | None = _key(_text, None)
-    target: str | None = _key(_text, None)
-    features: tuple | None = _key(_texts, None)
-    n: int | None = _key(_integer(1), None)
-    d: int | None = _key(_integer(1), None)
+    source: str = _key(choice(("file", "teacher")), "file")
+    file: str | None = _key(text, None)
+    target: str | None = _key(text, None)
+    features: tuple | None = _key(texts, None)
+    n: int | None = _key(integer(1), None)
+    d: int | None = _key(integer(1), None)
     teacher: TeacherConfig | None = None
-    bias: bool = _key(_boolean, False)
-    standardize: bool = _key(_boolean, False)
-    test_fraction: float = _key(_fraction, 0.0)
+    bias: bool = _key(boolean, False)
+    standardize: bool = _key(boolean, False)
+    test_fraction: float = _key(fraction, 0.0)
 
     def __post_init__(self):
         super().__post_init__()
-        needed = {"file": ("file",), "teacher": ("n", "d")}[self.source]
+        needed = {"file": ("file",), "teacher": ("d",)}[self.source]
         barred = {"file": ("n", "d", "teacher"), "teacher": ("file", "target", "features")}[self.source]
         for name in needed:
             if getattr(self, name) is None:
@@ -160,28 +87,28 @@ class DataConfig(_Table):
 class ModelConfig(_Table):
     """[model]: the network."""
 
-    particles: int = _key(_integer(1))
-    kind: str = _key(_choice(MODELS), "two-layer")
-    activation: str = _key(_choice(ACTIVATIONS), "relu")
+    particles: int = _key(integer(1))
+    kind: str = _key(choice(MODELS), "two-layer")
+    activation: str = _key(choice(ACTIVATIONS), "relu")
 
 
 @dataclass(frozen=True)
 class EnergyConfig(_Table):
     """[energy]: the regularised risk."""
 
-    loss: str = _key(_choice(LOSSES), "squared")
-    regularizer: str = _key(_choice(REGULARIZERS), "path-norm")
-    strength: float = _key(_nonnegative, 0.0)
-    kernel: str = _key(_choice(("empirical",)), "empirical")
+    loss: str = _key(choice(LOSSES), "squared")
+    regularizer: str = _key(choice(REGULARIZERS), "path-norm")
+    strength: float = _key(nonnegative, 0.0)
+    kernel: str = _key(choice(("empirical", "population")), "empirical")
 
 
 @dataclass(frozen=True)
 class InitialConfig(_Table):
     """[initial]: the law the particles start from."""
 
-    law: str = _key(_choice((*LAWS, "file")), "sphere")
-    radius: float = _key(_positive, 1.0)
-    file: str | None = _key(_text, None)
+    law: str = _key(choice((*LAWS, "file")), "sphere")
+    radius: float = _key(positive, 1.0)
+    file: str | None = _key(text, None)
 
     def __post_init__(self):
         super().__post_init__()
@@ -193,20 +120,20 @@ class InitialConfig(_Table):
 class FlowConfig(_Table):
     """[flow]: how far and how accurately."""
 
-    t_end: float = _key(_positive)
-    method: str = _key(_choice(TABLEAUS), "dopri5")
-    rtol: float = _key(_positive, 1e-6)
-    atol: float = _key(_nonnegative, 1e-12)
-    step: float | None = _key(_positive, None)
-    frames: int | tuple = _key(_frames, 100)
-    stop: dict = field(default_factory=dict, metadata={"check": _stop})
+    t_end: float = _key(positive)
+    method: str = _key(choice(TABLEAUS), "dopri5")
+    rtol: float = _key(positive, 1e-6)
+    atol: float = _key(nonnegative, 1e-12)
+    step: float | None = _key(positive, None)
+    frames: int | tuple = _key(frames, 100)
+    stop: dict = field(default_factory=dict, metadata={"check": stop})
 
 
 @dataclass(frozen=True)
 class OutputConfig(_Table):
     """[output]: where the trajectory goes."""
 
-    file: str | None = _key(_text, None)
+    file: str | None = _key(text, None)
 
 
 @dataclass(frozen=True)
@@ -229,8 +156,30 @@ class Config(_Table):
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     initial: InitialConfig = field(default_factory=InitialConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
-    seed: int = _key(_integer(0), 0)
+    seed: int = _key(integer(0), 0)
     folder: Path = field(default=Path(), compare=False)
+
+    def __post_init__(self):
+        super().__post_init__()
+        teacher = self.data.source == "teacher"
+        if self.energy.kernel == "empirical":
+            if teacher and self.data.n is None:
+                raise InvalidInput('data.n is missing: source = "teacher" needs it')
+            return
+        if not teacher:
+            raise InvalidInput('energy.kernel = "population" needs a teacher: data.source = "teacher"')
+        for name, value, valid in (
+            ("data.n", self.data.n, None),
+            ("data.bias", self.data.bias, False),
+            ("energy.loss", self.energy.loss, "squared"),
+            ("data.teacher.activation", self._teacher_activation, self.model.activation),
+        ):
+            if value != valid:
+                raise InvalidInput(f'{name} = {value!r} does not go with energy.kernel = "population"')
+
+    @property
+    def _teacher_activation(self):
+        return (self.data.teacher and self.data.teacher.activation) or self.model.activation
 
     def to_dict(self):
         """Return the tables as nested dicts, without what is unset."""
@@ -251,15 +200,7 @@ class Config(_Table):
             If the data or the particles cannot be read, or do not fit the model.
         """
         for_data, for_particles = np.random.SeedSequence(self.seed).spawn(2)
-        with single_threaded_blas():  # a teacher's labels are matrix products
-            data = self._data(np.random.default_rng(for_data))
-        energy = EmpiricalEnergy(
-            build_model(self.model.kind, self.model.activation),
-            data,
-            loss=self.energy.loss,
-            regularizer=self.energy.regularizer,
-            strength=self.energy.strength,
-        )
+        energy = self._energy(np.random.default_rng(for_data))
         if self.initial.law == "file":
             measure = measure_from_file(self.folder / self.initial.file, energy.layout)
             if measure.m != self.model.particles:
@@ -267,7 +208,7 @@ class Config(_Table):
             return energy, measure
         law = LAWS[self.initial.law]
         rng = np.random.default_rng(for_particles)
-        return energy, law(self.model.particles, energy.data.d, radius=self.initial.radius, rng=rng)
+        return energy, law(self.model.particles, energy.d, radius=self.initial.radius, rng=rng)
 
     def run(self, file=None, *, overwrite=False, progress=False):
         """Run the flow; the trajectory goes to `file`, by default to output.file if that is set.
@@ -303,21 +244,29 @@ class Config(_Table):
             config=tomli_w.dumps(stored),
         )
 
-    def _data(self, rng):
-        data = self.data
+    def _energy(self, rng):
+        data, table = self.data, self.energy
+        model = build_model(self.model.kind, self.model.activation)
+        regularization = {"regularizer": table.regularizer, "strength": table.strength}
+        neurons = (data.teacher or TeacherConfig()).neurons
+        if table.kernel == "population":
+            teacher = random_teacher(model, d=data.d, neurons=neurons, rng=rng)
+            return PopulationEnergy(model, teacher, **regularization)
         if data.source == "teacher":
-            teacher = data.teacher or TeacherConfig()
-            model = build_model(self.model.kind, teacher.activation)
-            return teacher_dataset(model, n=data.n, d=data.d, neurons=teacher.neurons, bias=data.bias, rng=rng)[0]
-        return load_dataset(
-            self.folder / data.file,
-            target=data.target,
-            features=data.features,
-            bias=data.bias,
-            standardize=data.standardize,
-            test_fraction=data.test_fraction,
-            rng=rng,
-        )
+            labels = build_model(self.model.kind, self._teacher_activation)
+            with single_threaded_blas():  # labels are matrix products
+                dataset, _ = teacher_dataset(labels, n=data.n, d=data.d, neurons=neurons, bias=data.bias, rng=rng)
+        else:
+            dataset = load_dataset(
+                self.folder / data.file,
+                target=data.target,
+                features=data.features,
+                bias=data.bias,
+                standardize=data.standardize,
+                test_fraction=data.test_fraction,
+                rng=rng,
+            )
+        return EmpiricalEnergy(model, dataset, loss=table.loss, **regularization)
 
 
 _NESTED = {

@@ -14,7 +14,9 @@ import numpy as np
 
 from particleflow.datasets import Dataset, dataset_from_arrays
 from particleflow.errors import InvalidInput
+from particleflow.kernels import PopulationKernel
 from particleflow.losses import get_loss
+from particleflow.models.population import make_population_velocity
 from particleflow.regularizers import get_regularizer
 
 
@@ -42,7 +44,51 @@ class Energy(Protocol):
         """Return the [model] and [energy] tables of a configuration."""
 
 
-class EmpiricalEnergy:
+class _NetworkEnergy:
+    """What all energies of networks share: E[ℓ(f, y)] + λ∫V dμ, with everything but the average over the data."""
+
+    def __init__(self, model, regularizer, strength):
+        self.model = model
+        self.regularizer = get_regularizer(regularizer)
+        if not (np.isfinite(strength) and strength >= 0):
+            raise InvalidInput(f"energy.strength = {strength!r}: valid are finite numbers from 0")
+        self.strength = float(strength)
+
+    @property
+    def layout(self):
+        """The layout of a particle."""
+        return self.model.layout(self.d)
+
+    def value(self, theta):
+        """Return L[μ_m] for particles of shape (m, p)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        return sum(self.make_velocity(len(theta))(theta, np.empty_like(theta)).values())
+
+    def velocity(self, theta):
+        """Return −∇G(θ_i, μ_m), shape (m, p)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        out = np.empty_like(theta)
+        self.make_velocity(len(theta))(theta, out)
+        return out
+
+    def conserved(self, theta):
+        """Return what the exact flow conserves, a dict of name → array (possibly empty)."""
+        return self.model.conserved(theta, self.regularizer if self.strength else get_regularizer("none"))
+
+    def describe(self):
+        """Return the [model] and [energy] tables of a configuration."""
+        return {
+            "model": self.model.describe(),
+            "energy": {
+                "loss": self.loss.name,
+                "regularizer": self.regularizer.name,
+                "strength": self.strength,
+                "kernel": self.kernel,
+            },
+        }
+
+
+class EmpiricalEnergy(_NetworkEnergy):
     """The regularised risk of a network on data.
 
     Parameters
@@ -68,35 +114,19 @@ class EmpiricalEnergy:
     kernel = "empirical"
 
     def __init__(self, model, data, *, loss="squared", regularizer="path-norm", strength=0.0):
-        self.model = model
+        super().__init__(model, regularizer, strength)
         self.data = data if isinstance(data, Dataset) else dataset_from_arrays(*data)
         self.loss = get_loss(loss)
-        self.regularizer = get_regularizer(regularizer)
-        if not (np.isfinite(strength) and strength >= 0):
-            raise InvalidInput(f"energy.strength = {strength!r}: valid are finite numbers from 0")
-        self.strength = float(strength)
         self.loss.check_targets(self.data.y)
 
     @property
-    def layout(self):
-        """The layout of a particle."""
-        return self.model.layout(self.data.d)
+    def d(self):
+        """The dimension of the inputs."""
+        return self.data.d
 
     def make_velocity(self, m):
         """Return the velocity −∇G of m particles; its parts are "risk" and "regularization"."""
         return self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m)
-
-    def value(self, theta):
-        """Return L[μ_m] for particles of shape (m, p)."""
-        theta = np.ascontiguousarray(theta, dtype=np.float64)
-        return sum(self.make_velocity(len(theta))(theta, np.empty_like(theta)).values())
-
-    def velocity(self, theta):
-        """Return −∇G(θ_i, μ_m), shape (m, p)."""
-        theta = np.ascontiguousarray(theta, dtype=np.float64)
-        out = np.empty_like(theta)
-        self.make_velocity(len(theta))(theta, out)
-        return out
 
     def potential(self, theta, measure):
         """Return G(θ_i, μ) for particles theta of shape (m', p) in the field of a measure, shape (m',)."""
@@ -104,24 +134,58 @@ class EmpiricalEnergy:
         r = self.loss.half_derivative(f, self.data.y) / self.data.n
         return self.model.features(theta, self.data.X) @ r + 0.5 * self.strength * self.regularizer.value(theta)
 
-    def conserved(self, theta):
-        """Return what the exact flow conserves, a dict of name → array (possibly empty)."""
-        return self.model.conserved(theta, self.regularizer if self.strength else get_regularizer("none"))
-
-    def describe(self):
-        """Return the [model] and [energy] tables of a configuration."""
-        return {
-            "model": self.model.describe(),
-            "energy": {
-                "loss": self.loss.name,
-                "regularizer": self.regularizer.name,
-                "strength": self.strength,
-                "kernel": self.kernel,
-            },
-        }
-
     def __repr__(self):
         return (
             f"EmpiricalEnergy({self.model!r}, {self.data!r}, loss={self.loss.name!r}, "
+            f"regularizer={self.regularizer.name!r}, strength={self.strength:g})"
+        )
+
+
+class PopulationEnergy(_NetworkEnergy):
+    """The regularised risk of a two-layer network in the limit of infinitely many Gaussian data, squared loss.
+
+    No data at all: inputs x ~ N(0, I_d) and targets y = f*(x) of a teacher enter by closed forms, streamed in tiles.
+
+    Parameters
+    ----------
+    model : TwoLayer
+        Activation "relu", "erf", "square" or "linear".
+    teacher : array_like, shape (m_t, 1 + d)
+        The teacher's particles (a*, w*): f* = (1/m_t) Σ_k a*_k σ(⟨w*_k, ·⟩), with the activation of the model.
+    regularizer : str or Regularizer
+        "path-norm", "norm", "squared-norm" or "none".
+    strength : float
+        λ ≥ 0.
+
+    Raises
+    ------
+    InvalidInput
+        If σ has no closed form, the teacher is not a finite (m_t, 1 + d) array, or λ is negative or not finite.
+    """
+
+    kernel = "population"
+
+    def __init__(self, model, teacher, *, regularizer="path-norm", strength=0.0):
+        super().__init__(model, regularizer, strength)
+        self.loss = get_loss("squared")
+        self.pairs = PopulationKernel(model.activation, teacher, self.regularizer, self.strength)
+        self.teacher = self.pairs.teacher
+
+    @property
+    def d(self):
+        """The dimension of the inputs."""
+        return self.teacher.shape[1] - 1
+
+    def make_velocity(self, m):
+        """Return the velocity −∇G of m particles; its parts are "risk" and "regularization"."""
+        return make_population_velocity(self.pairs, m)
+
+    def potential(self, theta, measure):
+        """Return G(θ_i, μ) for particles theta of shape (m', p) in the field of a measure, shape (m',)."""
+        return np.mean(self.pairs.K(theta, measure.particles), axis=1) - self.pairs.F(theta)
+
+    def __repr__(self):
+        return (
+            f"PopulationEnergy({self.model!r}, teacher {self.teacher.shape}, "
             f"regularizer={self.regularizer.name!r}, strength={self.strength:g})"
         )

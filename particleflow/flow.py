@@ -19,7 +19,17 @@ from particleflow.integrators.runge_kutta import NotFiniteError, RungeKutta, Ste
 from particleflow.integrators.step_size import FixedStep, PIController
 from particleflow.integrators.tableaus import get_tableau
 from particleflow.measure import EmpiricalMeasure
-from particleflow.observers import EnergyBalance, Invariants, Norms, Observer, Progress, Sliding, Stop, TestError
+from particleflow.observers import (
+    EnergyBalance,
+    Invariants,
+    Norms,
+    Observer,
+    PopulationError,
+    Progress,
+    Sliding,
+    Stop,
+    TestError,
+)
 
 FIRST_FRAME = 1e-4
 """Log-spaced frames begin at this fraction of t_end."""
@@ -338,6 +348,8 @@ class _Interruption:
 
 
 def _held_out(energy):
+    if hasattr(energy, "teacher"):
+        return [PopulationError(energy.pairs.constant)]
     data = getattr(energy, "data", None)
     return [TestError(energy.model, data.X_test, data.y_test)] if data is not None and data.n_test else []
 

@@ -10,6 +10,9 @@ m² evaluations: the road to check the factorised drift by, and the form in whic
 
 import numpy as np
 
+from particleflow.activations import ACTIVATIONS, get_activation
+from particleflow.errors import InvalidInput
+from particleflow.gaussian_kernels import CLOSED_FORMS, pair_matrices
 from particleflow.regularizers import get_regularizer
 
 
@@ -73,3 +76,76 @@ def pairwise_energy(kernel, theta):
 def pairwise_velocity(kernel, theta):
     """Return θ̇_i = ∇F(θ_i) − (1/m) Σ_j ∇₁K(θ_i, θ_j), shape (m, p), from all m² pairs."""
     return kernel.grad_F(theta) - np.mean(kernel.grad_K(theta, theta), axis=1)
+
+
+class PopulationKernel:
+    """F and K of two-layer networks in the limit of infinitely many data, x ~ N(0, I_d) and y = f*(x), squared loss.
+
+    With κ(w, v) = E[σ(⟨w, x⟩) σ(⟨v, x⟩)] (`particleflow.gaussian_kernels`) and a teacher
+    f* = (1/m_t) Σ_k a*_k σ(⟨w*_k, ·⟩):
+
+    - K(θ, θ') = a a' κ(w, w')
+    - F(θ) = (a/m_t) Σ_k a*_k κ(w, w*_k) − (λ/2) V(θ)
+    - C = (1/m_t²) Σ_kl a*_k a*_l κ(w*_k, w*_l)
+
+    Parameters
+    ----------
+    activation : str or Activation
+        σ: "relu", "erf", "square" or "linear".
+    teacher : array_like, shape (m_t, 1 + d)
+        The teacher's particles (a*, w*).
+    regularizer : str or Regularizer
+        V.
+    strength : float
+        λ ≥ 0.
+
+    Raises
+    ------
+    InvalidInput
+        If σ has no closed form, or the teacher is not a finite (m_t, 1 + d) array.
+    """
+
+    def __init__(self, activation, teacher, regularizer="none", strength=0.0):
+        self.activation = get_activation(activation)
+        if self.activation.code not in CLOSED_FORMS:
+            valid = ", ".join(a.name for a in ACTIVATIONS.values() if a.code in CLOSED_FORMS)
+            raise InvalidInput(
+                f'energy.kernel = "population" has no closed form for {self.activation.name}; valid: {valid}'
+            )
+        self.teacher = np.array(teacher, dtype=np.float64, ndmin=2, order="C")
+        if self.teacher.ndim != 2 or 0 in self.teacher.shape or self.teacher.shape[1] < 2:
+            raise InvalidInput(f"teacher has shape {self.teacher.shape}; valid: (m_t, 1 + d) with m_t and d from 1")
+        if not np.isfinite(self.teacher).all():
+            raise InvalidInput("teacher has a value that is NaN or infinite")
+        self.regularizer, self.strength = get_regularizer(regularizer), float(strength)
+
+    @property
+    def constant(self):
+        """C = ‖f*‖²_ν."""
+        return float(np.mean(self.K(self.teacher, self.teacher)))
+
+    def F(self, theta):
+        """Return F(θ_i), shape (m,), for particles of shape (m, 1 + d)."""
+        return np.mean(self.K(theta, self.teacher), axis=1) - 0.5 * self.strength * self.regularizer.value(theta)
+
+    def K(self, theta, other):
+        """Return K(θ_i, θ'_j), shape (m, m'), for particles of shapes (m, 1 + d) and (m', 1 + d)."""
+        return np.outer(theta[:, 0], other[:, 0]) * self._pairs(theta, other)[0]
+
+    def grad_F(self, theta):
+        """Return ∇F(θ_i), shape (m, 1 + d)."""
+        pull = np.mean(self.grad_K(theta, self.teacher), axis=1)
+        return pull - 0.5 * self.strength * self.regularizer.gradient(theta)
+
+    def grad_K(self, theta, other):
+        """Return ∇₁K(θ_i, θ'_j), the gradient in the first argument, shape (m, m', 1 + d)."""
+        value, along_w, along_v = self._pairs(theta, other)
+        weight = theta[:, :1] * other[:, 0]
+        w = (weight * along_w)[:, :, None] * theta[:, None, 1:] + (weight * along_v)[:, :, None] * other[None, :, 1:]
+        return np.concatenate([(other[:, 0] * value)[:, :, None], w], axis=2)
+
+    def _pairs(self, theta, other):
+        matrices = np.empty((3, len(theta), len(other)))
+        W, V = (np.ascontiguousarray(cloud[:, 1:], dtype=np.float64) for cloud in (theta, other))
+        pair_matrices(self.activation.code, W, V, *matrices)
+        return matrices

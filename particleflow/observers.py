@@ -129,6 +129,23 @@ class TestError(Observer):
         return {"test_error": float(np.sum((self.model.predict(state.theta, self.X) - self.y) ** 2)) / self._scale}
 
 
+class PopulationError(Observer):
+    """The relative error ‖f − f*‖² / ‖f*‖² over the whole population, in closed form: the risk, relative to C = ‖f*‖².
+
+    Parameters
+    ----------
+    constant : float
+        C.
+    """
+
+    def __init__(self, constant):
+        self._constant = constant
+
+    def measure(self, state):
+        """Return the test error."""
+        return {"test_error": state.parts["risk"] / self._constant} if self._constant > 0 else {}
+
+
 # --- what may stop a flow ---------------------------------------------------------------------------------------------
 
 

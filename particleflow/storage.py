@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ def fingerprint(config_text, energy, measure):
     digest = hashlib.sha256(config_text.encode())
     data = getattr(energy, "data", None)
     digest.update(data.hash.encode() if data is not None else b"")
+    digest.update(np.ascontiguousarray(getattr(energy, "teacher", ())).tobytes())
     digest.update(np.ascontiguousarray(measure.particles).tobytes())
     return digest.hexdigest()
 
@@ -159,6 +160,8 @@ def _write_header(file, info, config):
     data = getattr(info.energy, "data", None)
     if data is not None:
         _write_data(file.create_group("data"), data)
+    if hasattr(info.energy, "teacher"):
+        file.create_dataset("data/teacher", data=info.energy.teacher, dtype="f8")
 
 
 def _create_time(group):
@@ -274,17 +277,22 @@ class Trajectory:
         try:
             if not self.path.is_file():
                 raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
-            self._file = h5py.File(self.path, "r", locking=False)  # it may be under way
+            self._file = _open(self.path)
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
         try:
-            self._read_header()
-        except (LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
-            self._file.close()
-            raise TrajectoryError(f"{self.path.name!r} is damaged: {error}") from None
+            with self._reading():
+                self._read_header()
         except TrajectoryError:
             self._file.close()
             raise
+
+    @contextmanager
+    def _reading(self):
+        try:
+            yield
+        except (LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
+            raise TrajectoryError(f"{self.path.name!r} is damaged, or being written right now: {error}") from None
 
     def _read_header(self):
         attributes, name = self._file.attrs, repr(self.path.name)
@@ -314,7 +322,7 @@ class Trajectory:
         self.layout = _read_layout(self._blocks)
         whole = min(len(self._file["time"]), *(len(block) for block in self._blocks.values()))
         if len(self._file["time"]) > whole or any(len(block) > whole for block in self._blocks.values()):
-            warnings.warn(f"{name}: the last frame was torn when writing stopped; it is left out", stacklevel=4)
+            warnings.warn(f"{name}: the last frame was torn when writing stopped; it is left out", stacklevel=3)
         self.time = self._file["time"][:whole]
         if whole == 0:
             raise TrajectoryError(f"{name} holds no frame: the flow stopped before its first one")
@@ -339,17 +347,18 @@ class Trajectory:
         if not -len(self) <= frame < len(self):
             raise InvalidInput(f"frame = {frame}: valid are 0 to {len(self) - 1}, or -1 for the last")
         frame = frame % len(self)
-        return EmpiricalMeasure(
-            self.layout.join({name: block[frame] for name, block in self._blocks.items()}), self.layout
-        )
+        with self._reading():
+            blocks = {name: block[frame] for name, block in self._blocks.items()}
+            return EmpiricalMeasure(self.layout.join(blocks), self.layout)
 
     @cached_property
     def observables(self):
         """Everything measured, a dict of name → array; "time" holds the flow times."""
         group = self._file["observables"]
-        series = [name for name in group if group[name].ndim == 1]
-        whole = min(len(group[name]) for name in series)
-        return {name: group[name][:whole] for name in sorted(series, key=lambda name: (name != "time", name))}
+        with self._reading():
+            series = [name for name in group if group[name].ndim == 1]
+            whole = min(len(group[name]) for name in series)
+            return {name: group[name][:whole] for name in sorted(series, key=lambda name: (name != "time", name))}
 
     @cached_property
     def checkpoint(self):
@@ -392,6 +401,13 @@ class Trajectory:
             f"Trajectory({str(self.path)!r}: {len(self)} frames of {self.m} particles, t = 0 … {self.time[-1]:g}, "
             f"{self.status})"
         )
+
+
+def _open(path):
+    try:
+        return h5py.File(path, "r")
+    except BlockingIOError:  # under way in another process, which flushes every frame
+        return h5py.File(path, "r", locking=False)
 
 
 def _read_layout(blocks):

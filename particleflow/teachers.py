@@ -8,6 +8,33 @@ from particleflow.datasets import dataset_from_arrays
 from particleflow.errors import InvalidInput
 
 
+def random_teacher(model, *, d, neurons=10, rng):
+    """Draw a teacher's particles, all entries from N(0, 1).
+
+    Parameters
+    ----------
+    model : Model
+        The architecture.
+    d : int
+        Dimension of the inputs.
+    neurons : int
+        m_t, the number of neurons.
+    rng : int or numpy.random.Generator
+        Seed or source of randomness.
+
+    Returns
+    -------
+    ndarray, shape (neurons, p)
+
+    Raises
+    ------
+    InvalidInput
+        If d or neurons is not a positive integer.
+    """
+    _check_counts({"data.d": d, "data.teacher.neurons": neurons})
+    return np.random.default_rng(rng).standard_normal((neurons, model.layout(d).size))
+
+
 def teacher_dataset(model, *, n, d, neurons=10, bias=False, rng):
     """Draw a teacher and data labelled by it.
 
@@ -38,13 +65,17 @@ def teacher_dataset(model, *, n, d, neurons=10, bias=False, rng):
     InvalidInput
         If n, d or neurons is not a positive integer.
     """
-    for name, value in (("data.n", n), ("data.d", d), ("data.teacher.neurons", neurons)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise InvalidInput(f"{name} = {value!r}: valid are integers from 1")
+    _check_counts({"data.n": n, "data.d": d, "data.teacher.neurons": neurons})
     rng = np.random.default_rng(rng)
-    teacher = rng.standard_normal((neurons, model.layout(d + bias).size))
+    teacher = random_teacher(model, d=d + bias, neurons=neurons, rng=rng)
     inputs = rng.standard_normal((2 * n, d))
     seen = np.column_stack([inputs, np.ones(2 * n)]) if bias else inputs
     labels = model.predict(teacher, seen)
     train = dataset_from_arrays(inputs[:n], labels[:n], bias=bias, target="f*", origin="teacher")
     return replace(train, X_test=np.ascontiguousarray(seen[n:]), y_test=labels[n:]), teacher
+
+
+def _check_counts(counts):
+    for name, value in counts.items():
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise InvalidInput(f"{name} = {value!r}: valid are integers from 1")

@@ -183,7 +183,7 @@ VALUES = {
     # what does not go together
     "flow.step=0.1": ["flow.step = 0.1", "dopri5"],
     "flow.method=euler": ["flow.step is missing", "euler"],
-    "data.source=teacher": ["data.n is missing", "teacher"],
+    "data.source=teacher": ["data.d is missing", "teacher"],
     "data.n=3": ["data.n does not apply"],
     "initial.law=file": ["initial.file"],
     "initial.file=x.npz": ["initial.file"],
@@ -315,16 +315,21 @@ def test_bad_arrays(folder, refused, arrays, words, suffix):
     assert [word for word in words if word not in message] == []
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".h5", ".hdf5", ".csv"])
-@pytest.mark.parametrize("content", ["csv", "npz", "h5", "noise"])
+WRONG = [
+    (suffix, content)
+    for suffix in (".npz", ".h5", ".hdf5", ".csv")
+    for content in ("csv", "npz", "h5", "noise")
+    if suffix.replace("hdf5", "h5") != f".{content}"
+]
+
+
+@pytest.mark.parametrize(("suffix", "content"), WRONG)
 def test_data_files_that_are_not_what_their_suffix_says(folder, refused, suffix, content):
     np.savez("right.npz", X=np.arange(3.0), y=np.ones(3))
     with h5py.File("right.h5", "w") as file:
         file["X"], file["y"] = np.arange(3.0), np.ones(3)
     (folder / "right.csv").write_text(ROWS)
     (folder / "right.noise").write_bytes(np.random.default_rng(0).bytes(500))
-    if suffix.startswith((f".{content}", ".hdf5" if content == "h5" else "?")):
-        pytest.skip("that one is right")
     (folder / f"wrong{suffix}").write_bytes((folder / f"right.{content}").read_bytes())
     target = ", target = 'y'" if suffix == ".csv" else ""
     message = refused("run", "run.toml", "--set", f"data={{file = 'wrong{suffix}'{target}}}")

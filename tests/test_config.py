@@ -299,3 +299,48 @@ def test_running_a_configuration_is_solving_what_it_builds():
 def test_stop_rules_reach_the_flow(stop, status):
     result = pf.read_config(MINIMAL, changes=[f"flow.stop.{stop}"]).run()
     assert (result.status, result.steps) == (status, 1)
+
+
+POPULATION = """
+[data]
+source = "teacher"
+d = 3
+teacher = { neurons = 2 }
+[model]
+activation = "erf"
+particles = 5
+[energy]
+kernel = "population"
+[flow]
+t_end = 1.0
+frames = 3
+"""
+
+
+def test_population_kernel_needs_no_data(tmp_path):
+    config = pf.read_config(POPULATION)
+    assert pf.read_config(config.to_toml()) == config
+    energy, _ = config.build()
+    assert energy.teacher.shape == (2, 4)
+    result = config.run(tmp_path / "run.h5")
+    with pf.open(tmp_path / "run.h5") as trajectory:
+        assert trajectory.data is None
+        np.testing.assert_array_equal(trajectory._file["data/teacher"], energy.teacher)
+    relative = result.observables["risk"] / energy.pairs.constant
+    np.testing.assert_allclose(result.observables["test_error"], relative, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    {
+        "model.activation=tanh": "no closed form for tanh; valid: relu, erf, square, linear",
+        "energy.loss=huber": "energy.loss = 'huber'",
+        "data.n=5": "data.n = 5",
+        "data.bias=true": "data.bias = True",
+        "data.teacher.activation=relu": "data.teacher.activation = 'relu'",
+        "data={file = 'x.csv'}": "needs a teacher",
+    }.items(),
+)
+def test_what_does_not_go_with_the_population_kernel(change, words):
+    with pytest.raises(pf.InvalidInput, match=words):
+        pf.read_config(POPULATION, changes=[change]).build()

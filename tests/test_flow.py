@@ -581,6 +581,9 @@ def test_signals_end_the_command_quickly(number, size, delay, tmp_path):
     with process:
         wait_until((tmp_path / "run.h5").exists, "trajectory")
         time.sleep(delay)
+        with pf.open(tmp_path / "run.h5") as file:  # one may look at it under way
+            assert file.status == "running"
+            assert file.observables["time"][0] == 0
         begin = time.perf_counter()
         process.send_signal(number)
         out, err = process.communicate(timeout=60)

@@ -322,8 +322,9 @@ def test_a_trajectory_may_be_continued_into_itself(tmp_path):
 def test_a_torn_last_frame_is_left_out_with_a_notice(copy, run, name):
     with h5py.File(copy, "r+") as file:
         file[name].resize(3, axis=0)
-    with pytest.warns(UserWarning, match="torn"):
+    with pytest.warns(UserWarning, match="torn") as caught:
         trajectory = pf.open(copy)
+    assert caught[0].filename == __file__
     with trajectory, pf.open(run[0]) as whole:
         assert len(trajectory) == 3
         np.testing.assert_array_equal(trajectory.time, whole.time[:3])
@@ -418,6 +419,15 @@ def test_parts_that_are_not_what_they_should_be(copy, run):
     spoil(lambda file: [file["particles"].__delitem__(name) for name in ("a", "w")])
     spoil(lambda file: file.attrs.__setitem__("versions", "{"))
     spoil(lambda file: file.attrs.__setitem__("t_end", "soon"))
+
+
+def test_particles_that_do_not_fit_each_other(copy):
+    with h5py.File(copy, "r+") as file:
+        del file["particles/a"]
+        file.create_dataset("particles/a", data=np.zeros((4, M + 1)))
+        file["particles/a"].attrs["position"] = 0
+    with pf.open(copy) as trajectory, pytest.raises(pf.TrajectoryError, match="damaged"):
+        trajectory.particles(0)
 
 
 def test_a_file_without_frames(copy):

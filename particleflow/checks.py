@@ -1,0 +1,88 @@
+"""What a value of a configuration may be: a check tells whether, and its attribute `valid` says what would be."""
+
+import sys
+
+from particleflow.errors import InvalidInput
+from particleflow.observers import STOP_RULES
+
+
+def _check(valid):
+    def decorate(test):
+        test.valid = valid
+        return test
+
+    return decorate
+
+
+def number(valid, test):
+    """Return a check for finite numbers that pass a test."""
+
+    @_check(valid)
+    def check(value):
+        real = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return real and abs(value) <= sys.float_info.max and test(value)
+
+    return check
+
+
+def integer(least):
+    """Return a check for integers that are not below a bound."""
+
+    @_check(f"integers from {least}")
+    def check(value):
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+    return check
+
+
+def choice(names):
+    """Return a check for one of several names."""
+
+    @_check(", ".join(f'"{name}"' for name in names))
+    def check(value):
+        return isinstance(value, str) and value in names
+
+    return check
+
+
+@_check("text")
+def text(value):
+    """Check for a text that is not empty."""
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+@_check("a list of texts")
+def texts(value):
+    """Check for a list of texts."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(text(item) for item in value)
+
+
+@_check("true or false")
+def boolean(value):
+    """Check for a truth value."""
+    return isinstance(value, bool)
+
+
+@_check("an integer from 1, or a list of increasing times above 0")
+def frames(value):
+    """Check for a number of frames or their times."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and all(positive(item) for item in value) and list(value) == sorted(set(value))
+    return integer(1)(value)
+
+
+@_check(f"a table with a number above 0 for some of {', '.join(STOP_RULES)}")
+def stop(value):
+    """Check for a table of stop rules."""
+    if not isinstance(value, dict):
+        return False
+    for name in value:
+        if name not in STOP_RULES:
+            raise InvalidInput(f"flow.stop.{name} is unknown; valid: {', '.join(STOP_RULES)}")
+    return all(real(number) if name == "energy" else positive(number) for name, number in value.items())
+
+
+real = number("finite numbers", lambda value: True)
+positive = number("finite numbers above 0", lambda value: value > 0)
+nonnegative = number("finite numbers from 0", lambda value: value >= 0)
+fraction = number("numbers from 0 to below 1", lambda value: 0 <= value < 1)

@@ -1,0 +1,168 @@
+"""The population limit, against quadrature, extended precision, the pairwise form and data in growing number."""
+
+import numpy as np
+import pytest
+from numpy.polynomial.hermite_e import hermegauss
+from scipy.special import erf
+
+import particleflow as pf
+from particleflow.gaussian_kernels import pair_matrices
+
+SMOOTH = {"erf": lambda z: erf(z / np.sqrt(2)), "square": lambda z: z**2, "linear": lambda z: z}
+NAMES = [*SMOOTH, "relu"]
+
+
+def closed_form(name, w, v):
+    matrices = np.empty((3, 1, 1))
+    W, V = np.array([w], dtype=float), np.array([v], dtype=float)
+    pair_matrices(pf.get_activation(name).code, W, V, *matrices)
+    value, along_w, along_v = matrices[:, 0, 0]
+    return value, along_w * W[0] + along_v * V[0]
+
+
+def problem(name, m=7, d=3, seed=0, **options):
+    rng = np.random.default_rng(seed)
+    theta, teacher = rng.normal(size=(m, 1 + d)), rng.normal(size=(4, 1 + d))
+    return pf.PopulationEnergy(pf.TwoLayer(name), teacher, **options), theta, teacher
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_smooth_kernels_against_gauss_hermite_quadrature(name):
+    """Two inner products are jointly Gaussian: an integral over the plane they span."""
+    nodes, weights = hermegauss(120)
+    weights /= np.sqrt(2 * np.pi)
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        w, v = rng.normal(scale=0.7, size=(2, 4))
+        e1 = w / np.linalg.norm(w)
+        rest = v - (v @ e1) * e1
+        z1 = np.linalg.norm(w) * nodes[:, None]
+        z2 = (v @ e1) * nodes[:, None] + np.linalg.norm(rest) * nodes[None, :]
+        sigma = SMOOTH[name]
+        truth = weights @ (sigma(z1) * sigma(z2)) @ weights
+        assert closed_form(name, w, v)[0] == pytest.approx(truth, rel=1e-10)
+
+
+def test_relu_kernel_against_an_integral_over_the_angle():
+    """In polar coordinates the radius integrates to 2, the angle runs where both neurons are active."""
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    for angle in (0.1, 1.0, 2.0, 3.0):
+        low, high = angle - np.pi / 2, np.pi / 2
+        phi = 0.5 * (high - low) * nodes + 0.5 * (high + low)
+        truth = 2 * 3 * 0.5 * (high - low) * weights @ (np.cos(phi) * np.cos(phi - angle)) * 2 / (2 * np.pi)
+        value = closed_form("relu", [2.0, 0.0], [3 * np.cos(angle), 3 * np.sin(angle)])[0]
+        assert value == pytest.approx(truth, rel=1e-12)
+
+
+# 50-digit arithmetic with mpmath: (v, κ((1, 0), v)) with the angle in the decimals of v
+EXTENDED = [
+    ([1.0, 1e-9], 0.5),
+    ([-1.0, 1e-9], 5.305164769729845e-29),
+    ([-1.0, 1e-3], 5.305161586631726e-11),
+]
+
+
+@pytest.mark.parametrize(("v", "truth"), EXTENDED)
+def test_relu_kernel_at_angles_near_zero_and_pi(v, truth):
+    value, gradient = closed_form("relu", [1.0, 0.0], v)
+    assert value == pytest.approx(truth, rel=1e-14)
+    # Euler: κ is 1-homogeneous in w
+    assert gradient @ np.array([1.0, 0.0]) == pytest.approx(truth, rel=1e-6, abs=1e-24)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kernel_is_symmetric_positive_and_rotation_invariant(name):
+    energy, theta, _ = problem(name, m=12)
+    K = energy.pairs.K(theta, theta)
+    np.testing.assert_allclose(K, K.T, rtol=1e-12)
+    assert np.linalg.eigvalsh(K).min() > -1e-10 * np.linalg.eigvalsh(K).max()
+    rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
+    turned = np.column_stack([theta[:, 0], theta[:, 1:] @ rotation])
+    np.testing.assert_allclose(energy.pairs.K(turned, turned), K, rtol=1e-11, atol=1e-13)
+
+
+def test_erf_network_does_not_see_the_dimension_it_is_embedded_in():
+    energy, theta, teacher = problem("erf")
+    more = pf.PopulationEnergy(pf.TwoLayer("erf"), np.column_stack([teacher, np.zeros((4, 5))]))
+    embedded = np.column_stack([theta, np.zeros((7, 5))])
+    np.testing.assert_allclose(more.velocity(embedded)[:, :4], energy.velocity(theta), rtol=1e-12)
+    assert (more.velocity(embedded)[:, 4:] == 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("regularizer", ["path-norm", "norm", "squared-norm", "none"])
+def test_streamed_velocity_equals_the_pairwise_one(name, regularizer, monkeypatch):
+    energy, theta, _ = problem(name, m=11, regularizer=regularizer, strength=0.3)
+    pairwise = pf.pairwise_velocity(energy.pairs, theta)
+    np.testing.assert_allclose(energy.velocity(theta), pairwise, atol=1e-11)
+    assert energy.value(theta) == pytest.approx(pf.pairwise_energy(energy.pairs, theta), rel=1e-12)
+    monkeypatch.setattr("particleflow.models.population._SLAB_PAIRS", 1)
+    np.testing.assert_allclose(energy.velocity(theta), pairwise, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_velocity_against_finite_differences(name):
+    energy, theta, _ = problem(name, regularizer="squared-norm", strength=0.3)
+    h, gradient = 1e-6, np.empty_like(theta)
+    for i, k in np.ndindex(theta.shape):
+        step = np.zeros_like(theta)
+        step[i, k] = h
+        difference = pf.pairwise_energy(energy.pairs, theta + step) - pf.pairwise_energy(energy.pairs, theta - step)
+        gradient[i, k] = difference / (2 * h)
+    np.testing.assert_allclose(energy.velocity(theta), -len(theta) / 2 * gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_potential_against_monte_carlo(name):
+    energy, theta, teacher = problem(name, strength=0.1)
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(400_000, 3))
+    residual = energy.model.predict(theta, X) - energy.model.predict(teacher, X)
+    samples = energy.model.features(theta[:3], X) * residual
+    truth = samples.mean(axis=1) + 0.05 * energy.regularizer.value(theta[:3])
+    error = samples.std(axis=1) / np.sqrt(len(X))
+    assert (np.abs(energy.potential(theta[:3], pf.EmpiricalMeasure(theta, energy.layout)) - truth) < 5 * error).all()
+
+
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_more_data_come_closer_as_one_over_the_root_of_their_number(name):
+    energy, theta, teacher = problem(name, m=20, d=2)
+    start = pf.EmpiricalMeasure(0.5 * theta, energy.layout)
+    truth = pf.solve(energy, start, 1.0, rtol=1e-8).measure.particles
+    numbers = np.array([200, 800, 3200, 12800])
+    errors = []
+    for n in numbers:
+        repeats = []
+        for seed in range(6):
+            X = np.random.default_rng(seed).normal(size=(n, 2))
+            empirical = pf.EmpiricalEnergy(energy.model, (X, energy.model.predict(teacher, X)))
+            found = pf.solve(empirical, start, 1.0, rtol=1e-6, frames=1).measure.particles
+            repeats.append(np.mean((found - truth) ** 2))
+        errors.append(np.sqrt(np.mean(repeats)))
+    assert abs(np.polyfit(np.log(numbers), np.log(errors), 1)[0] + 0.5) < 0.15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_energy_balance(name):
+    energy, theta, _ = problem(name, m=30, regularizer="squared-norm", strength=0.05)
+    observables = pf.solve(energy, pf.EmpiricalMeasure(0.3 * theta[:7], energy.layout), 20.0, rtol=1e-9).observables
+    assert np.abs(observables["balance"]).max() < 1e-7 * observables["energy"][0]
+
+
+def test_minimum_of_a_single_relu_teacher():
+    """Teacher A relu(⟨u, x⟩) with ‖u‖ = 1, λ ≤ A: min L = λA − λ²/2 for the path norm, in every dimension."""
+    A, strength = 2.0, 0.5
+    energy = pf.PopulationEnergy(pf.TwoLayer("relu"), [[A, 1.0, 0.0, 0.0]], strength=strength)
+    result = pf.solve(energy, pf.sphere(40, 3, rng=0), 200.0)
+    assert result.observables["energy"][-1] == pytest.approx(strength * A - strength**2 / 2, rel=1e-6)
+
+
+def test_bad_input():
+    with pytest.raises(pf.InvalidInput, match="no closed form for tanh; valid: relu, erf, square, linear"):
+        pf.PopulationEnergy(pf.TwoLayer("tanh"), [[1.0, 1.0]])
+    with pytest.raises(pf.InvalidInput, match=r"teacher has shape \(1, 1\)"):
+        pf.PopulationEnergy(pf.TwoLayer("relu"), [[1.0]])
+    with pytest.raises(pf.InvalidInput, match="NaN or infinite"):
+        pf.PopulationEnergy(pf.TwoLayer("relu"), [[1.0, np.nan]])
+    with pytest.raises(pf.InvalidInput, match=r"energy\.strength = -1"):
+        pf.PopulationEnergy(pf.TwoLayer("relu"), [[1.0, 1.0]], strength=-1)
