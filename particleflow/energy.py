@@ -16,7 +16,9 @@ from particleflow.datasets import Dataset, dataset_from_arrays
 from particleflow.errors import InvalidInput
 from particleflow.kernels import PopulationKernel
 from particleflow.losses import get_loss
+from particleflow.measure import Layout
 from particleflow.models.population import make_population_velocity
+from particleflow.pair_kernels import make_pair_velocity
 from particleflow.regularizers import get_regularizer
 
 
@@ -189,3 +191,54 @@ class PopulationEnergy(_NetworkEnergy):
             f"PopulationEnergy({self.model!r}, teacher {self.teacher.shape}, "
             f"regularizer={self.regularizer.name!r}, strength={self.strength:g})"
         )
+
+
+class KernelEnergy:
+    """The energy of particles in R^d with a field F and an interaction K, L = C − 2∫F dμ + ∬K dμ dμ.
+
+    Parameters
+    ----------
+    kernel : PairKernel
+        F, K and C.
+    d : int
+        Dimension of the particles; their one block is called "x".
+
+    Raises
+    ------
+    InvalidInput
+        If d is not a positive integer.
+    """
+
+    def __init__(self, kernel, d):
+        if not isinstance(d, (int, np.integer)) or d < 1:
+            raise InvalidInput(f"d = {d!r}: valid are integers from 1")
+        self.kernel, self.d = kernel, int(d)
+
+    @property
+    def layout(self):
+        """The layout of a particle."""
+        return Layout((("x", (("coordinate", self.d),)),))
+
+    def make_velocity(self, m):
+        """Return the velocity −∇G of m particles; its parts are "field" = C − 2∫F dμ and "interaction" = ∬K dμ dμ."""
+        return make_pair_velocity(self.kernel, m, self.d)
+
+    def potential(self, theta, measure):
+        """Return G(θ_i, μ) = ∫K(θ_i, θ') μ(dθ') − F(θ_i) for particles theta of shape (m', d), shape (m',)."""
+        return np.mean(self.kernel.K(theta, measure.particles), axis=1) - self.kernel.F(theta)
+
+    def conserved(self, theta):
+        """Return what the exact flow conserves: nothing in general."""
+        return {}
+
+    def describe(self):
+        """Return the [model] and [energy] tables of a configuration."""
+        names = self.kernel.field.__name__, self.kernel.interaction.__name__
+        parameters = self.kernel.parameters.tolist()
+        return {
+            "model": {"kind": "particles", "d": self.d},
+            "energy": {"kernel": "pair", "field": names[0], "interaction": names[1], "parameters": parameters},
+        }
+
+    def __repr__(self):
+        return f"KernelEnergy({self.kernel.field.__name__}, {self.kernel.interaction.__name__}, d={self.d})"

@@ -13,7 +13,7 @@ LEVELS = (
     ("errors", "jit", "toml"),
     ("measure", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "integrators"),
     ("gaussian_kernels",),
-    ("models", "kernels", "teachers"),
+    ("models", "kernels", "pair_kernels", "teachers"),
     ("energy",),
     ("observers",),
     ("flow", "storage", "plot_style", "checks"),
