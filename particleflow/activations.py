@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particleflow.errors import InvalidInput
+from particleflow.errors import lookup
 from particleflow.jit import jit
 
 RELU, ERF, TANH, SIGMOID, SQUARE, LINEAR = range(6)
@@ -68,18 +68,8 @@ ACTIVATIONS = {
 
 
 def get_activation(name):
-    """Return the activation of that name (an `Activation` is returned as it is).
-
-    Raises
-    ------
-    InvalidInput
-        If there is none of that name.
-    """
-    if isinstance(name, Activation):
-        return name
-    if name not in ACTIVATIONS:
-        raise InvalidInput(f"activation = {name!r} is unknown; valid: {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+    """Return the activation of that name (or a `Activation` as it is); see `particleflow.errors.lookup`."""
+    return lookup("activation", name, ACTIVATIONS)
 
 
 @jit

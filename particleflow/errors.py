@@ -11,3 +11,18 @@ class InvalidInput(ParticleflowError, ValueError):
 
 class TrajectoryError(ParticleflowError):
     """A trajectory file cannot be read, written or understood."""
+
+
+def lookup(field, name, table):
+    """Return the entry of a table by its name; an entry itself is returned as it is.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none of that name; the message names the field and lists the valid ones.
+    """
+    if isinstance(name, str) and name in table:
+        return table[name]
+    if isinstance(name, type(next(iter(table.values())))):
+        return name
+    raise InvalidInput(f"{field} = {name!r} is unknown; valid: {', '.join(table)}")

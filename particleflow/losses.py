@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particleflow.errors import InvalidInput
+from particleflow.errors import InvalidInput, lookup
 from particleflow.jit import jit
 
 SQUARED, LOGISTIC, HUBER = range(3)
@@ -69,18 +69,8 @@ LOSSES = {
 
 
 def get_loss(name):
-    """Return the loss of that name (a `Loss` is returned as it is).
-
-    Raises
-    ------
-    InvalidInput
-        If there is none of that name.
-    """
-    if isinstance(name, Loss):
-        return name
-    if name not in LOSSES:
-        raise InvalidInput(f"loss = {name!r} is unknown; valid: {', '.join(LOSSES)}")
-    return LOSSES[name]
+    """Return the loss of that name (or a `Loss` as it is); see `particleflow.errors.lookup`."""
+    return lookup("loss", name, LOSSES)
 
 
 @jit

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particleflow.errors import InvalidInput
+from particleflow.errors import lookup
 from particleflow.jit import jit
 
 NONE, PATH_NORM, NORM, SQUARED_NORM = range(4)
@@ -66,18 +66,8 @@ REGULARIZERS = {
 
 
 def get_regularizer(name):
-    """Return the regulariser of that name (a `Regularizer` is returned as it is).
-
-    Raises
-    ------
-    InvalidInput
-        If there is none of that name.
-    """
-    if isinstance(name, Regularizer):
-        return name
-    if name not in REGULARIZERS:
-        raise InvalidInput(f"regularizer = {name!r} is unknown; valid: {', '.join(REGULARIZERS)}")
-    return REGULARIZERS[name]
+    """Return the regulariser of that name (or a `Regularizer` as it is); see `particleflow.errors.lookup`."""
+    return lookup("regularizer", name, REGULARIZERS)
 
 
 @jit

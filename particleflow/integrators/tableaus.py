@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from particleflow.errors import InvalidInput
+from particleflow.errors import lookup
 
 _TOLERANCE = 1e-14
 
@@ -157,15 +157,5 @@ TABLEAUS = {tableau.name: tableau for tableau in (EULER, HEUN, RK4, BS23, DOPRI5
 
 
 def get_tableau(name):
-    """Return the tableau of that name (a `Tableau` is returned as it is).
-
-    Raises
-    ------
-    InvalidInput
-        If there is none of that name.
-    """
-    if isinstance(name, Tableau):
-        return name
-    if name not in TABLEAUS:
-        raise InvalidInput(f"flow.method = {name!r} is unknown; valid: {', '.join(TABLEAUS)}")
-    return TABLEAUS[name]
+    """Return the tableau of that name (or a `Tableau` as it is); see `particleflow.errors.lookup`."""
+    return lookup("flow.method", name, TABLEAUS)
