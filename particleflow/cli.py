@@ -6,15 +6,25 @@ resolution of the time; 130 interrupted; 1 anything unforeseen. Rooms are import
 """
 
 import argparse
+import signal
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import particleflow
 from particleflow.errors import ParticleflowError
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_CODES = {"diverged": 3, "step_too_small": 4, "interrupted": 130}
+
+
+def program():
+    """Be the program ``particleflow``: run the command line and exit."""
+    code = main()
+    for number in _SIGNALS:
+        _on_signal(number, signal.SIG_IGN)  # the exit code stands
+    sys.exit(code)
 
 
 def main(arguments=None):
@@ -24,15 +34,16 @@ def main(arguments=None):
     with suppress(AttributeError):  # not every stand-in for a terminal can
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = options.command(options)
-        sys.stdout.flush()
-        return code
+        with _signals():
+            code = options.command(options)
+            sys.stdout.flush()
+            return code
     except ParticleflowError as error:
         return _refuse(error)
     except MemoryError as error:
         return _refuse(f"not enough memory: {error}")
     except KeyboardInterrupt:
-        print("particleflow: interrupted before the first step; nothing was stored", file=sys.stderr)
+        print("particleflow: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, for example `| head`
         sys.stderr.close()
@@ -52,6 +63,23 @@ def main(arguments=None):
 def _refuse(reason):
     print(f"particleflow: error: {' '.join(str(reason).split())}", file=sys.stderr)
     return 2
+
+
+@contextmanager
+def _signals():
+    """Let SIGTERM end a command like Ctrl-C, and put the handlers back afterwards."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    _on_signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            _on_signal(number, handler)
+
+
+def _on_signal(number, handler):
+    with suppress(ValueError):  # only the main thread may
+        signal.signal(number, handler)
 
 
 def _parser():
@@ -104,10 +132,14 @@ def _run(options):
     from particleflow.errors import InvalidInput
 
     config = load_config(options.config, options.changes)
-    file = options.output or (config.output.file and config.folder / config.output.file)
+    file = options.output
+    if file is None and config.output.file is not None:
+        file = config.folder / config.output.file
     if not file:
         raise InvalidInput("output.file is missing: name it in the configuration, or use -o FILE")
     result = config.run(file, overwrite=options.overwrite, progress=True)
+    for number in _SIGNALS:
+        _on_signal(number, signal.SIG_IGN)  # all is stored: another Ctrl-C shall not spoil the summary
     from particleflow.storage import Trajectory
     from particleflow.summary import summarize, to_text
 
@@ -156,4 +188,4 @@ def _export(options):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -64,7 +64,8 @@ class FlowResult:
     Attributes
     ----------
     status : str
-        "finished", "stationary", "budget", "interrupted", "diverged" or "step_too_small".
+        "finished", "stationary", "budget", "interrupted", "diverged" or "step_too_small"; observers and files also see
+        "failed" when an exception ends a flow.
     message : str
         What that means and what to do about it.
     t : float
@@ -211,8 +212,7 @@ def solve(
 def _run(method, info, times, observers, table, interruption):
     """Drive the flow through its frames; every exit goes through the observers' `finish`."""
     begin = time.perf_counter()
-    with interruption.allowed():
-        state = method.start(info.measure.particles, info.t_end)
+    state = method.start(info.measure.particles, info.t_end)
     if not state.finite:
         raise InvalidInput("the energy or the velocity of the initial measure is NaN or infinite; scale it down")
     stop, started = None, []
@@ -224,7 +224,8 @@ def _run(method, info, times, observers, table, interruption):
         try:
             for t_frame in times:
                 while (stop := stop or interruption.stop) is None and state.t < t_frame:
-                    with interruption.allowed():
+                    # the first step may compile, which an exception would leave half done
+                    with interruption.allowed() if state.steps else nullcontext():
                         new = method.step(state, t_frame)
                     state = new
                     stop = _watch(state, observers)
@@ -302,8 +303,9 @@ class _Table(Observer):
         self._rows.append(observables)
 
     def columns(self):
-        names = self._rows[0] if self._rows else ()
-        return {"time": np.array(self.times)} | {name: np.array([row[name] for row in self._rows]) for name in names}
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        columns = {name: np.array([row.get(name, np.nan) for row in self._rows]) for name in names}
+        return {"time": np.array(self.times)} | columns
 
 
 class _Interruption:

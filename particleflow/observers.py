@@ -178,17 +178,19 @@ class EnergyBelow(Observer):
 
 
 class WallClock(Observer):
-    """Stop after a number of seconds > 0."""
+    """Stop after a number of seconds > 0, counted from the end of the first step (which may have to compile)."""
 
     def __init__(self, seconds):
         self.seconds = _positive("stop.wall_clock", seconds)
 
     def start(self, info):
-        """Start the clock."""
-        self._end = time.monotonic() + self.seconds
+        """Reset the clock."""
+        self._end = None
 
     def watch(self, state):
         """Stop when the time is used up."""
+        if self._end is None:
+            self._end = time.monotonic() + self.seconds
         if time.monotonic() >= self._end:
             return Stop("budget", f"stop.wall_clock = {self.seconds:g} s are used up; raise it to go further")
         return None

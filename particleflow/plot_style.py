@@ -78,7 +78,7 @@ def scale_masses(axes, masses):
     if largest > 20 * typical > 0:
         linear = 10 ** np.floor(np.log10(typical))
         axes.set_yscale("symlog", linthresh=linear)
-        axes.set_yticks([sign * 10**k for sign in (-1, 1) for k in _decades(linear, largest)] + [0])
+        axes.set_yticks([sign * 10.0**k for sign in (-1, 1) for k in _decades(linear, largest)] + [0])
         axes.minorticks_off()
 
 

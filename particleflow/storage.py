@@ -5,6 +5,7 @@ Everything about the run is on disk before its first step, and every frame is fl
 
 import hashlib
 import json
+import os
 import platform
 import warnings
 from contextlib import contextmanager, suppress
@@ -57,6 +58,7 @@ class TrajectoryWriter(Observer):
     def __init__(self, path, *, overwrite=False, config=None):
         self.path = Path(path)
         self._config = config
+        self._overwrite = overwrite
         self._file = None
         check_output(self.path, overwrite)
 
@@ -68,15 +70,19 @@ class TrajectoryWriter(Observer):
         described["model"] = {**described["model"], "particles": info.measure.m}
         config = self._config if self._config is not None else tomli_w.dumps(described)
         # A new file takes its name only when it is complete, so that an old one is never half replaced.
-        new = self.path.with_name(self.path.name + ".part")
+        new = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
             with h5py.File(new, "w", libver=("v108", "v108")) as file:  # 1.8: any number of features
                 _write_header(file, info, config)
+            if not self._overwrite:
+                self.path.open("x").close()  # another run may have taken the name since it was checked
             new.replace(self.path)
             self._file = h5py.File(self.path, "r+")
         except OSError as error:
             with suppress(OSError):
                 new.unlink()
+            if isinstance(error, FileExistsError):
+                check_output(self.path, self._overwrite)
             raise TrajectoryError(f"output.file = {str(self.path)!r} cannot be written: {error}") from None
         self._layout = info.measure.layout
 
@@ -86,10 +92,10 @@ class TrajectoryWriter(Observer):
         for name, block in self._layout.split(state.theta).items():
             _append(file["particles"][name], block)
         group = file["observables"]
-        for name, value in observables.items():
-            if name not in group:
-                _create_series(group, name, group["time"])
-            _append(group[name], value)
+        for name in observables.keys() - group.keys():
+            _create_series(group, name, group["time"])
+        for name in group.keys() - {"time"}:
+            _append(group[name], observables.get(name, np.nan))
         _append(group["time"], state.t)
         _append(file["time"], state.t)
         checkpoint = file["checkpoint"].attrs

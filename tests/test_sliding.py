@@ -21,18 +21,28 @@ def balance_error(result):
     return np.abs(result.observables["balance"]).max() / result.observables["energy"][0]
 
 
-@given(d=st.integers(2, 5), count=st.integers(1, 4), seed=st.integers(0, 10**6))
-def test_least_norm_against_bounded_least_squares(d, count, seed):
-    count = min(count, d - 1)
+@given(
+    d=st.integers(2, 30),
+    share=st.floats(0.1, 1),
+    correlation=st.sampled_from([0.0, 0.9, 0.99, 0.999]),
+    seed=st.integers(0, 10**6),
+)
+def test_least_norm_against_bounded_least_squares(d, share, correlation, seed):
     rng = np.random.default_rng(seed)
-    kinks, u, jumps = rng.normal(size=(count, d)), rng.normal(size=d), rng.uniform(0.1, 2, count)
+    count = max(1, round(share * (d - 1)))
+    kinks = correlation * rng.normal(size=d) + np.sqrt(1 - correlation**2) * rng.normal(size=(count, d))
+    u, jumps = rng.normal(size=d), rng.uniform(-0.2, 1, count)
     a, shares = 1.5, np.empty(count)
     mixed = u.copy()
     least_norm(mixed, a, kinks, np.sum(kinks**2, axis=1), jumps, np.arange(count), count, shares)
-    truth = lsq_linear((a * jumps[:, None] * kinks).T, u, (0, 1), tol=1e-14)
-    np.testing.assert_allclose(mixed, u - (a * jumps * shares) @ kinks, atol=1e-12)
-    assert np.sum(mixed**2) <= 2 * truth.cost * (1 + 1e-4) + 1e-10
     assert ((shares >= 0) & (shares <= 1)).all()
+    assert (shares[jumps <= 0] == 0).all()
+    np.testing.assert_allclose(mixed, u - (a * jumps * shares) @ kinks, atol=1e-12)
+    convex = jumps > 0
+    if convex.any():
+        columns = (a * jumps[convex, None] * kinks[convex]).T
+        truth = lsq_linear(columns, u, (0, 1), method="bvls", tol=1e-15)
+        assert np.sum(mixed**2) <= 2 * truth.cost * (1 + 1e-9) + 1e-12
 
 
 @pytest.mark.parametrize("start", ["sphere", "gaussian"])

@@ -15,6 +15,8 @@ from particleflow.jit import jit
 
 # The largest error of a single particle may exceed the tolerance by this factor while the root mean square holds it.
 _OUTLIER = 30.0
+# The error of the dissipated energy may be rtol times this multiple of what a step dissipates, and of the energy.
+_BALANCE_SHARE, _BALANCE_FLOOR = 10.0, 1e-2
 
 
 class StepTooSmallError(Exception):
@@ -186,7 +188,10 @@ class RungeKutta:
         rms, worst = error_norms(state.theta, theta, self._slopes, self._errors, h, atol, rtol)
         balance = 2 * h * abs(float(self._errors @ self._speeds))
         if balance > 0:
-            balance /= atol + rtol * max(abs(state.energy), 2 * dissipated)
+            # allowed in proportion to what the step dissipates, so that the sum over all steps stays small beside L(0)
+            share = _BALANCE_SHARE * 2 * (dissipated - state.dissipated)
+            floor = _BALANCE_FLOOR * max(abs(state.energy), 2 * dissipated)
+            balance /= atol + rtol * (share + floor)
         return max(rms, worst / _OUTLIER, balance) if math.isfinite(rms + balance) else math.inf
 
     def _accept(self, state, t, theta, dissipated):

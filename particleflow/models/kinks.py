@@ -14,34 +14,119 @@ from particleflow.jit import jit
 _OFFSET = 1e-12
 # Putting a particle back on its kink by less than this leaves its velocity as it is.
 _NOTICEABLE = 1e-10
-_SWEEPS = 5000
 
 
 @jit
 def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
     """Subtract a r_j s_j x_j from u for the chosen kinks, with the s_j ∈ [0, 1] that make ‖u‖ least.
 
-    Coordinate descent, exact after one sweep for one kink; kinks that are not convex (a r_j ≤ 0) are left alone.
+    Kinks that are not convex (a r_j ≤ 0) are left alone, with s_j = 0. Exact up to rounding: one kink in closed form,
+    several by an active set (Stark & Parker 1995).
     """
     fraction[:count] = 0.0
-    for _ in range(_SWEEPS):
-        moved = 0.0
+    if count == 0:
+        return
+    if count == 1:
+        j = chosen[0]
+        jump = a * jumps[j]
+        if jump > 0.0:
+            fraction[0] = min(1.0, max(0.0, np.sum(u * kinks[j]) / (jump * squares[j])))
+            u -= fraction[0] * jump * kinks[j]
+        return
+    # in units of the share y_j = s_j a r_j ‖x_j‖ along the unit normals, 0 ≤ y_j ≤ upper_j
+    gram = np.empty((count, count))
+    target = np.empty(count)
+    upper = np.empty(count)
+    for q in range(count):
+        size = math.sqrt(squares[chosen[q]])
+        upper[q] = max(0.0, a * jumps[chosen[q]]) * size
+        target[q] = np.sum(u * kinks[chosen[q]]) / size
+        for p in range(q + 1):
+            product = np.sum(kinks[chosen[p]] * kinks[chosen[q]]) / (size * math.sqrt(squares[chosen[p]]))
+            gram[p, q] = gram[q, p] = product
+    share = _bounded_least_squares(gram, target, upper)
+    for q in range(count):
+        if upper[q] > 0.0:
+            # at a bound exactly, so that it counts as no contact
+            fraction[q] = 1.0 if share[q] >= upper[q] else share[q] / upper[q]
+            u -= fraction[q] * a * jumps[chosen[q]] * kinks[chosen[q]]
+
+
+@jit
+def _bounded_least_squares(gram, target, upper):
+    """Return the y with 0 ≤ y ≤ upper that makes ½ yᵀ gram y − target·y least; gram has a unit diagonal."""
+    count = target.size
+    y = np.zeros(count)
+    free = np.zeros(count, dtype=np.bool_)
+    scale = 1e-13 * np.max(np.abs(target))
+    for _ in range(10 * count):
+        # free the bound that pulls inside the most
+        entering = -1
+        strongest = scale
         for q in range(count):
-            j = chosen[q]
-            jump = a * jumps[j]
-            if jump <= 0.0:
-                continue
-            slope = 0.0
-            for k in range(u.size):
-                slope += u[k] * kinks[j, k]
-            s = min(1.0, max(0.0, fraction[q] + slope / (jump * squares[j])))
-            change = (s - fraction[q]) * jump
-            fraction[q] = s
-            for k in range(u.size):
-                u[k] -= change * kinks[j, k]
-            moved = max(moved, abs(change) * math.sqrt(squares[j]))
-        if count <= 1 or moved <= 1e-14 * math.sqrt(np.sum(u * u)):
+            if not free[q] and upper[q] > 0.0:
+                pull = target[q] - np.sum(gram[q] * y)
+                pull = pull if y[q] == 0.0 else -pull
+                if pull > strongest:
+                    strongest = pull
+                    entering = q
+        if entering < 0:
             break
+        free[entering] = True
+        while np.any(free):
+            trial = _solve_free(gram, target, y, free)
+            # go towards the solution until the first bound
+            reach = 1.0
+            for q in range(count):
+                if free[q]:
+                    if trial[q] < 0.0:
+                        reach = min(reach, y[q] / (y[q] - trial[q]))
+                    elif trial[q] > upper[q]:
+                        reach = min(reach, (upper[q] - y[q]) / (trial[q] - y[q]))
+            stuck = True
+            for q in range(count):
+                if free[q]:
+                    aim = trial[q]
+                    y[q] += reach * (aim - y[q])
+                    if reach < 1.0 and (aim < 0.0 or aim > upper[q]):
+                        bound = 0.0 if aim < 0.0 else upper[q]
+                        if abs(y[q] - bound) <= 1e-12 * upper[q]:
+                            y[q] = bound
+                            free[q] = False
+                            stuck = False
+            if reach >= 1.0 or stuck:
+                break
+    return y
+
+
+@jit
+def _solve_free(gram, target, y, free):
+    """Return y with the free entries replaced by the solution of their normal equations (Cholesky)."""
+    index = np.flatnonzero(free)
+    count = index.size
+    factor = np.zeros((count, count))
+    x = np.empty(count)
+    for p in range(count):
+        value = target[index[p]]
+        for j in range(y.size):
+            if not free[j]:
+                value -= gram[index[p], j] * y[j]
+        for q in range(p + 1):
+            entry = gram[index[p], index[q]]
+            for k in range(q):
+                entry -= factor[p, k] * factor[q, k]
+            # a dependent normal gets a tiny pivot instead of none
+            factor[p, q] = math.sqrt(max(entry, 1e-14)) if p == q else entry / factor[q, q]
+        for k in range(p):
+            value -= factor[p, k] * x[k]
+        x[p] = value / factor[p, p]
+    for p in range(count - 1, -1, -1):
+        for k in range(p + 1, count):
+            x[p] -= factor[k, p] * x[k]
+        x[p] /= factor[p, p]
+    solution = y.copy()
+    solution[index] = x
+    return solution
 
 
 @jit
