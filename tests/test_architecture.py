@@ -95,7 +95,7 @@ def test_no_star_imports_and_no_large_rooms(path):
 
 @pytest.mark.parametrize("path", USERS, ids=lambda path: path.name)
 def test_examples_and_validation_use_the_public_names_only(path):
-    allowed = {"particleflow", "numpy", "matplotlib", "validation", *sys.stdlib_module_names}
+    allowed = {"particleflow", "numpy", "numba", "matplotlib", "validation", *sys.stdlib_module_names}
     for module, names in imports(path):
         package = module.partition(".")[0]
         assert package in allowed, module
