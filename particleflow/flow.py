@@ -9,10 +9,11 @@ import math
 import signal
 import threading
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 
 from particleflow.errors import InvalidInput
 from particleflow.integrators.runge_kutta import NotFiniteError, RungeKutta, StepTooSmallError
@@ -212,7 +213,8 @@ def solve(
 def _run(method, info, times, observers, table, interruption):
     """Drive the flow through its frames; every exit goes through the observers' `finish`."""
     begin = time.perf_counter()
-    state = method.start(info.measure.particles, info.t_end)
+    with interruption.allowed():
+        state = method.start(info.measure.particles, info.t_end)
     if not state.finite:
         raise InvalidInput("the energy or the velocity of the initial measure is NaN or infinite; scale it down")
     stop, started = None, []
@@ -224,8 +226,7 @@ def _run(method, info, times, observers, table, interruption):
         try:
             for t_frame in times:
                 while (stop := stop or interruption.stop) is None and state.t < t_frame:
-                    # the first step may compile, which an exception would leave half done
-                    with interruption.allowed() if state.steps else nullcontext():
+                    with interruption.allowed():
                         new = method.step(state, t_frame)
                     state = new
                     stop = _watch(state, observers)
@@ -344,7 +345,8 @@ class _Interruption:
     def _handle(self, number, _frame):
         name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
         self.stop = Stop("interrupted", f"stopped by {name}; everything up to the last complete step is kept")
-        if self._inside:
+        # an exception would leave the compiler half-way; once it is done, the flag ends the flow
+        if self._inside and not global_compiler_lock.is_locked():
             self._inside = False  # a second signal finds us storing
             raise KeyboardInterrupt
 

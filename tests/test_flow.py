@@ -570,6 +570,7 @@ def wait_until(condition, what, seconds=60):
     ids=["SIGINT", "SIGTERM", "SIGTERM in a big velocity"],
 )
 def test_signals_end_the_command_quickly(number, size, delay, tmp_path):
+    pf.read_config(LONG.format(n=5, d=2, m=3), changes=["flow.t_end=1e-3"]).run()  # what compiles is compiled now
     (tmp_path / "run.toml").write_text(LONG.format(**size))
     process = subprocess.Popen(
         [sys.executable, "-m", "particleflow.cli", "run", "run.toml", "-o", "run.h5"],
