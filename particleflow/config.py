@@ -122,8 +122,8 @@ class FlowConfig(_Table):
 
     t_end: float = _key(positive)
     method: str = _key(choice(TABLEAUS), "dopri5")
-    rtol: float = _key(positive, 1e-6)
-    atol: float = _key(nonnegative, 1e-12)
+    rtol: float | None = _key(positive, None)
+    atol: float | None = _key(nonnegative, None)
     step: float | None = _key(positive, None)
     frames: int | tuple = _key(frames, 100)
     stop: dict = field(default_factory=dict, metadata={"check": stop})

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
@@ -31,6 +31,9 @@ from particleflow.observers import (
     Stop,
     TestError,
 )
+
+RTOL, ATOL = 1e-6, 1e-12
+"""Tolerances of the adaptive methods, unless given."""
 
 FIRST_FRAME = 1e-4
 """Log-spaced frames begin at this fraction of t_end."""
@@ -120,8 +123,8 @@ def solve(
     t_end,
     *,
     method="dopri5",
-    rtol=1e-6,
-    atol=1e-12,
+    rtol=None,
+    atol=None,
     step=None,
     frames=100,
     observers=(),
@@ -144,7 +147,7 @@ def solve(
         "euler", "heun" or "rk4" with a fixed `step`; "bs23" or "dopri5" with adaptive steps.
     rtol, atol : float
         Tolerated error per step and particle (root mean square over the particles), relative to the larger of the
-        particle's and the cloud's norm, and absolute.
+        particle's and the cloud's norm, and absolute; by default 1e-6 and 1e-12. Adaptive methods only.
     step : float, optional
         Step in flow time: required by the fixed-step methods, refused by the adaptive ones. Euler with step 2η/m is
         gradient descent with learning rate η.
@@ -189,7 +192,7 @@ def solve(
     controller = _controller(tableau, rtol, atol, step)
     times = _frame_times(frames, t_end)
     settings = {"method": tableau.name, "t_end": float(t_end), "frames": int(frames) if np.ndim(frames) == 0 else times}
-    settings |= {"step": float(step)} if step is not None else {"rtol": float(rtol), "atol": float(atol)}
+    settings |= asdict(controller)
     times = controller.grid(times, t_end)
     info = RunInfo(energy, measure, float(t_end), settings)
     watchers = [EnergyBalance(), Invariants(), Norms(), Sliding(), *_held_out(energy), *observers]
@@ -373,9 +376,16 @@ def _controller(tableau, rtol, atol, step):
         raise InvalidInput(
             f"flow.step = {step!r} does not apply to {tableau.name}, which chooses its steps by flow.rtol"
         )
-    if not tableau.adaptive and step is None:
+    if tableau.adaptive:
+        return PIController(RTOL if rtol is None else rtol, ATOL if atol is None else atol)
+    if step is None:
         raise InvalidInput(f"flow.step is missing: {tableau.name} takes steps of a fixed size, in flow time")
-    return PIController(rtol, atol) if tableau.adaptive else FixedStep(step)
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value is not None:
+            raise InvalidInput(
+                f"flow.{name} = {value!r} does not apply to {tableau.name}, which takes steps of flow.step"
+            )
+    return FixedStep(step)
 
 
 def _frame_times(frames, t_end):

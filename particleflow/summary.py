@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from particleflow.flow import RTOL
+
 
 def summarize(trajectory):
     """Return the facts of a `Trajectory` as a dict of plain values; a number that is not finite becomes None."""
@@ -19,7 +21,7 @@ def summarize(trajectory):
         "loss": config["energy"],
         "data": None if data is None else {"origin": data.origin, "n": data.n, "d": data.d, "n_test": data.n_test},
         "method": flow["method"],
-        "tolerance": flow.get("rtol") if "step" not in flow else None,
+        "tolerance": None if "step" in flow else flow.get("rtol", RTOL),
         "step": flow.get("step"),
         "flow_time": float(trajectory.time[-1]),
         "t_end": trajectory.t_end,

@@ -109,7 +109,7 @@ def test_a_minimal_text_has_the_documented_defaults():
         model=pf.ModelConfig(particles=4, kind="two-layer", activation="relu"),
         energy=pf.EnergyConfig(loss="squared", regularizer="path-norm", strength=0.0, kernel="empirical"),
         initial=pf.InitialConfig(law="sphere", radius=1.0),
-        flow=pf.FlowConfig(t_end=1.0, method="dopri5", rtol=1e-6, atol=1e-12, frames=100, stop={}),
+        flow=pf.FlowConfig(t_end=1.0, method="dopri5", frames=100, stop={}),
         seed=0,
     )
 

@@ -570,7 +570,7 @@ def wait_until(condition, what, seconds=60):
     ids=["SIGINT", "SIGTERM", "SIGTERM in a big velocity"],
 )
 def test_signals_end_the_command_quickly(number, size, delay, tmp_path):
-    pf.read_config(LONG.format(n=5, d=2, m=3), changes=["flow.t_end=1e-3"]).run()  # what compiles is compiled now
+    pf.read_config(LONG.format(n=50, d=2, m=20), changes=["flow.t_end=50"]).run()  # what compiles is compiled now
     (tmp_path / "run.toml").write_text(LONG.format(**size))
     process = subprocess.Popen(
         [sys.executable, "-m", "particleflow.cli", "run", "run.toml", "-o", "run.h5"],
@@ -717,3 +717,9 @@ pf.solve(energy, pf.sphere(9, 12, rng=0), 0.1, frames=2, observers=[Threads()])
 """
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
     subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=True)
+
+
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+def test_fixed_steps_refuse_tolerances(name):
+    with pytest.raises(pf.InvalidInput, match=rf"flow\.{name} = 0.001 does not apply to euler"):
+        pf.solve(Field(lambda x: -x), points(1.0), 1.0, method="euler", step=0.1, **{name: 1e-3})
