@@ -86,8 +86,9 @@ def activate(code, z, derivative):
             z[i] = math.erf(z[i] * math.sqrt(0.5))
     elif code == TANH:
         for i in range(z.size):
+            decay = math.exp(-2.0 * abs(z[i]))  # 1 − tanh² would lose its digits
+            derivative[i] = 4.0 * decay / ((1.0 + decay) * (1.0 + decay))
             z[i] = math.tanh(z[i])
-            derivative[i] = 1.0 - z[i] * z[i]
     elif code == SIGMOID:
         for i in range(z.size):
             decay = math.exp(-abs(z[i]))  # never overflows

@@ -80,6 +80,8 @@ def scale_masses(axes, masses):
         axes.set_yscale("symlog", linthresh=linear)
         axes.set_yticks([sign * 10.0**k for sign in (-1, 1) for k in _decades(linear, largest)] + [0])
         axes.minorticks_off()
+        low, high = min(0.0, 1.5 * np.min(masses)), max(0.0, 1.5 * np.max(masses))
+        axes.set_ylim(low - 0.3 * linear, high + 0.3 * linear)
 
 
 def _decades(linear, largest):

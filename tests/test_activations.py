@@ -45,6 +45,11 @@ def test_declared_homogeneity(name):
     assert ratios == ([] if activation.homogeneity is None else [activation.homogeneity])
 
 
+def test_tails_of_the_slope_of_tanh_keep_their_digits():
+    z = np.array([12.0, 15.0, 18.0, 100.0])
+    np.testing.assert_allclose(pf.get_activation("tanh").derivative(z), 1 / np.cosh(z) ** 2, rtol=1e-14)
+
+
 def test_derivative_of_relu_at_its_kink_is_zero():
     assert pf.get_activation("relu").derivative(0.0) == 0
 
