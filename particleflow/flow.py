@@ -312,6 +312,16 @@ class _Table(Observer):
         return {"time": np.array(self.times)} | columns
 
 
+_PATIENCE = 0.02  # s
+
+
+def _signal_main_thread(number):
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)
+    else:
+        signal.raise_signal(number)
+
+
 class _Interruption:
     """Turns SIGINT and SIGTERM into the end of the flow: at once inside a step, else after what is being done."""
 
@@ -320,6 +330,7 @@ class _Interruption:
     def __init__(self):
         self.stop = None
         self._inside = False
+        self._reminder = None
 
     def __enter__(self):
         self._previous = {}
@@ -329,6 +340,9 @@ class _Interruption:
         return self
 
     def __exit__(self, *_):
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder.join()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -348,8 +362,11 @@ class _Interruption:
     def _handle(self, number, _frame):
         name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
         self.stop = Stop("interrupted", f"stopped by {name}; everything up to the last complete step is kept")
-        # an exception would leave the compiler half-way; once it is done, the flag ends the flow
-        if self._inside and not global_compiler_lock.is_locked():
+        if self._inside and global_compiler_lock.is_locked():
+            # an exception would leave the compiler half-way: the signal comes again until it is done
+            self._reminder = threading.Timer(_PATIENCE, _signal_main_thread, (number,))
+            self._reminder.start()
+        elif self._inside:
             self._inside = False  # a second signal finds us storing
             raise KeyboardInterrupt
 

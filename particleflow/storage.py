@@ -297,7 +297,7 @@ class Trajectory:
     def _reading(self):
         try:
             yield
-        except (LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
+        except (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
             raise TrajectoryError(f"{self.path.name!r} is damaged, or being written right now: {error}") from None
 
     def _read_header(self):
@@ -410,10 +410,10 @@ class Trajectory:
 
 
 def _open(path):
-    try:
-        return h5py.File(path, "r")
-    except BlockingIOError:  # under way in another process, which flushes every frame
+    try:  # without a lock, which could keep out the flow that is writing it
         return h5py.File(path, "r", locking=False)
+    except OSError:  # it is open in this very process, with a lock
+        return h5py.File(path, "r")
 
 
 def _read_layout(blocks):

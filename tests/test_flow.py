@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.core.compiler_lock import global_compiler_lock
 
 import particleflow as pf
 from particleflow.observers import EnergyBalance
@@ -463,8 +464,15 @@ def test_the_balance_is_what_it_says():
 # --- signals ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def compiled():
+    """Have what these flows call compiled already."""
+    pf.solve(Field(np.ones_like), points(0.0), 1.0, method="euler", step=0.5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("where", ["velocity", "observer"])
+@pytest.mark.usefixtures("compiled")
 def test_signals_end_a_flow_with_everything_stored(number, where, tmp_path):
     def velocity(x):
         if where == "velocity" and x.max() > 0.5:
@@ -501,6 +509,26 @@ def test_signals_end_a_flow_with_everything_stored(number, where, tmp_path):
         assert file.status == "interrupted"
         assert file.time.tolist() == [0.0, 0.25, result.t]
         assert file.particles(-1).particles.item() == result.t
+
+
+@pytest.mark.usefixtures("compiled")
+def test_signals_wait_for_the_compiler_only():
+    """A kernel that is being compiled, or loaded, is finished; the step it is for is not."""
+
+    def velocity(x):
+        if x.max() > 0.5:
+            with global_compiler_lock:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+                compiled.append(True)
+            time.sleep(10)
+        return np.ones_like(x)
+
+    compiled, begin = [], time.perf_counter()
+    result = pf.solve(Field(velocity), points(0.0), 1e9, method="euler", step=0.125)
+    assert time.perf_counter() - begin < 5
+    assert compiled == [True]
+    assert (result.status, result.t) == ("interrupted", 0.5)
 
 
 def test_a_second_signal_does_not_disturb_the_storing(tmp_path):
@@ -560,6 +588,15 @@ def wait_until(condition, what, seconds=60):
         time.sleep(0.01)
 
 
+def under_way(path):
+    """Return whether another process writes a trajectory there; one may look at it all the time."""
+    try:
+        with pf.open(path) as file:
+            return file.status == "running" and file.observables["time"][0] == 0
+    except pf.TrajectoryError:  # no file yet, no frame yet, or one that is being written right now
+        return False
+
+
 @pytest.mark.parametrize(
     ("number", "size", "delay"),
     [
@@ -580,15 +617,15 @@ def test_signals_end_the_command_quickly(number, size, delay, tmp_path):
         encoding="utf-8",
     )
     with process:
-        wait_until((tmp_path / "run.h5").exists, "trajectory")
-        time.sleep(delay)
-        with pf.open(tmp_path / "run.h5") as file:  # one may look at it under way
-            assert file.status == "running"
-            assert file.observables["time"][0] == 0
-        begin = time.perf_counter()
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-        seconds = time.perf_counter() - begin
+        try:
+            wait_until(lambda: under_way(tmp_path / "run.h5"), "frame of a running flow")
+            time.sleep(delay)
+            begin = time.perf_counter()
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+            seconds = time.perf_counter() - begin
+        finally:
+            process.kill()  # whatever went wrong, no flow is left behind
     assert seconds < 2, f"{seconds:.2f} s"  # half a second on a machine that has nothing else to do
     assert (process.returncode, err) == (130, "")
     assert "interrupted" in out
