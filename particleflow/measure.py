@@ -1,6 +1,6 @@
 """Empirical measures μ_m = (1/m) Σ δ_{θ_i}: the particles as one array with named blocks, and laws to start from.
 
-All initial laws here give two-layer particles θ = (a, w), a ∈ R, w ∈ R^d.
+The initial laws give two-layer particles θ = (a, w), a ∈ R, w ∈ R^d; `gaussian` gives those of any layout.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,12 @@ class Layout:
     ----------
     blocks : tuple of (name, axes)
         For each block its name and its axes, a tuple of (axis name, length) pairs; no axes make a number.
+    period : float or None
+        The length after which every coordinate repeats, for particles on a torus (R/period)^p; None in R^p.
     """
 
     blocks: tuple
+    period: float | None = None
 
     @cached_property
     def size(self):
@@ -170,10 +173,14 @@ def sphere(m, d, *, radius=1.0, rng):
 
 
 def gaussian(m, d, *, radius=1.0, rng):
-    """Draw every entry of a and w independently from N(0, radius²). Parameters as in `sphere`."""
-    _check(m, d, radius)
-    rng = np.random.default_rng(rng)
-    return EmpiricalMeasure(radius * rng.standard_normal((m, 1 + d)), two_layer_layout(d))
+    """Draw every entry of every particle independently from N(0, radius²).
+
+    Parameters as in `sphere`, but that d may also be a `Layout`: that of other particles than two-layer ones.
+    """
+    layout = d if isinstance(d, Layout) else None
+    _check(m, 1 if layout else d, radius)
+    layout = layout or two_layer_layout(d)
+    return EmpiricalMeasure(radius * np.random.default_rng(rng).standard_normal((m, layout.size)), layout)
 
 
 def half_sphere(m, d, *, radius=1.0, rng):
