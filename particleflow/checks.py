@@ -3,6 +3,7 @@
 import sys
 
 from particleflow.errors import InvalidInput
+from particleflow.integrators.langevin import COOLING_LAWS
 from particleflow.observers import STOP_RULES
 
 
@@ -80,6 +81,15 @@ def stop(value):
         if name not in STOP_RULES:
             raise InvalidInput(f"flow.stop.{name} is unknown; valid: {', '.join(STOP_RULES)}")
     return all(real(number) if name == "energy" else positive(number) for name, number in value.items())
+
+
+@_check(f"a number from 0, or a table of initial, law ({', '.join(COOLING_LAWS)}) and time")
+def cooling(value):
+    """Check for a temperature, constant or annealed."""
+    if not isinstance(value, dict):
+        return nonnegative(value)
+    known = {"initial": nonnegative, "law": choice(COOLING_LAWS), "time": positive}
+    return "initial" in value and all(key in known and known[key](item) for key, item in value.items())
 
 
 real = number("finite numbers", lambda value: True)

@@ -9,14 +9,26 @@ from pathlib import Path
 import numpy as np
 
 from particleflow.activations import ACTIVATIONS
-from particleflow.checks import boolean, choice, fraction, frames, integer, nonnegative, positive, stop, text, texts
+from particleflow.checks import (
+    boolean,
+    choice,
+    cooling,
+    fraction,
+    frames,
+    integer,
+    nonnegative,
+    positive,
+    stop,
+    text,
+    texts,
+)
 from particleflow.datasets import load_dataset
 from particleflow.energy import EmpiricalEnergy, PopulationEnergy
 from particleflow.errors import InvalidInput
 from particleflow.flow import single_threaded_blas, solve
-from particleflow.integrators.tableaus import TABLEAUS
 from particleflow.losses import LOSSES
 from particleflow.measure import LAWS, measure_from_file
+from particleflow.methods import METHODS
 from particleflow.models import MODELS, build_model
 from particleflow.observers import STOP_RULES
 from particleflow.regularizers import REGULARIZERS
@@ -120,13 +132,25 @@ class InitialConfig(_Table):
 class FlowConfig(_Table):
     """[flow]: how far and how accurately."""
 
-    t_end: float = _key(positive)
-    method: str = _key(choice(TABLEAUS), "dopri5")
+    method: str = _key(choice(METHODS), "dopri5")
+    t_end: float | None = _key(positive, None)
     rtol: float | None = _key(positive, None)
     atol: float | None = _key(nonnegative, None)
     step: float | None = _key(positive, None)
+    monotone: bool | None = _key(boolean, None)
+    temperature: float | dict | None = _key(cooling, None)
+    learning_rate: float | None = _key(positive, None)
+    steps: int | None = _key(integer(1), None)
+    batch_size: int | None = _key(integer(1), None)
     frames: int | tuple = _key(frames, 100)
     stop: dict = field(default_factory=dict, metadata={"check": stop})
+
+    @property
+    def settings(self):
+        """The settings of the method that are given."""
+        others = ("method", "t_end", "frames", "stop")
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in others}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -199,7 +223,7 @@ class Config(_Table):
         InvalidInput
             If the data or the particles cannot be read, or do not fit the model.
         """
-        for_data, for_particles = np.random.SeedSequence(self.seed).spawn(2)
+        for_data, for_particles, _ = self._seeds
         energy = self._energy(np.random.default_rng(for_data))
         if self.initial.law == "file":
             measure = measure_from_file(self.folder / self.initial.file, energy.layout)
@@ -233,16 +257,20 @@ class Config(_Table):
             measure,
             flow.t_end,
             method=flow.method,
-            rtol=flow.rtol,
-            atol=flow.atol,
-            step=flow.step,
             frames=flow.frames,
             observers=[STOP_RULES[name](value) for name, value in flow.stop.items()],
             file=file,
             overwrite=overwrite,
             progress=progress,
             config=tomli_w.dumps(stored),
+            seed=int(self._seeds[2].generate_state(1)[0]),
+            **flow.settings,
         )
+
+    @property
+    def _seeds(self):
+        """Of the data, of the initial particles, and of the flow (noise, mini-batches)."""
+        return np.random.SeedSequence(self.seed).spawn(3)
 
     def _energy(self, rng):
         data, table = self.data, self.energy

@@ -8,6 +8,7 @@
 ∂L/∂θ_i = (2/m) ∇G(θ_i), a gradient step of size η on L advances the flow by the time 2η/m.
 """
 
+from types import SimpleNamespace
 from typing import Protocol
 
 import numpy as np
@@ -129,6 +130,18 @@ class EmpiricalEnergy(_NetworkEnergy):
     def make_velocity(self, m):
         """Return the velocity −∇G of m particles; its parts are "risk" and "regularization"."""
         return self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m)
+
+    def make_batch_velocity(self, m, size):
+        """Return ``velocity(rows, theta, out) -> parts``: velocity and energy on `size` rows of the data only."""
+        batch = SimpleNamespace(X=np.empty((size, self.d)), y=np.empty(size))
+        velocity = self.model.make_velocity(batch, self.loss, self.regularizer, self.strength, m, sliding=False)
+
+        def on_batch(rows, theta, out):
+            np.take(self.data.X, rows, axis=0, out=batch.X)
+            np.take(self.data.y, rows, out=batch.y)
+            return velocity(theta, out)
+
+        return on_batch
 
     def potential(self, theta, measure):
         """Return G(θ_i, μ) for particles theta of shape (m', p) in the field of a measure, shape (m',)."""

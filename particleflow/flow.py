@@ -5,24 +5,20 @@ one before it in a single assignment, and Ctrl-C is let in only while a step is 
 last complete state is there to be stored.
 """
 
-import math
 import signal
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 
 from particleflow.errors import InvalidInput
-from particleflow.integrators.runge_kutta import NotFiniteError, RungeKutta, StepTooSmallError
-from particleflow.integrators.step_size import FixedStep, PIController
-from particleflow.integrators.tableaus import get_tableau
+from particleflow.integrators.state import NotFiniteError, StepTooSmallError
 from particleflow.measure import EmpiricalMeasure
+from particleflow.methods import plan
 from particleflow.observers import (
-    EnergyBalance,
-    Invariants,
     Norms,
     Observer,
     PopulationError,
@@ -31,9 +27,6 @@ from particleflow.observers import (
     Stop,
     TestError,
 )
-
-RTOL, ATOL = 1e-6, 1e-12
-"""Tolerances of the adaptive methods, unless given."""
 
 FIRST_FRAME = 1e-4
 """Log-spaced frames begin at this fraction of t_end."""
@@ -120,18 +113,17 @@ def single_threaded_blas():
 def solve(
     energy,
     measure,
-    t_end,
+    t_end=None,
     *,
     method="dopri5",
-    rtol=None,
-    atol=None,
-    step=None,
     frames=100,
     observers=(),
     file=None,
     overwrite=False,
     progress=False,
     config=None,
+    seed=0,
+    **settings,
 ):
     """Solve θ̇_i = −∇G(θ_i, μ_m), the transport equation ∂_t μ = div(μ ∇G(·, μ)) for an empirical measure.
 
@@ -142,15 +134,20 @@ def solve(
     measure : EmpiricalMeasure
         μ_m at time 0.
     t_end : float
-        Flow time to reach, > 0. Gradient descent with step η on L(θ_1, …, θ_m) advances by 2η/m a step.
+        Flow time to reach, > 0. Gradient descent with step η on L(θ_1, …, θ_m) advances by 2η/m a step. Not for "sgd"
+        and "adam", which count steps.
     method : str
-        "euler", "heun" or "rk4" with a fixed `step`; "bs23" or "dopri5" with adaptive steps.
-    rtol, atol : float
-        Tolerated error per step and particle (root mean square over the particles), relative to the larger of the
-        particle's and the cloud's norm, and absolute; by default 1e-6 and 1e-12. Adaptive methods only.
-    step : float, optional
-        Step in flow time: required by the fixed-step methods, refused by the adaptive ones. Euler with step 2η/m is
-        gradient descent with learning rate η.
+        Each takes the settings named here, as further keywords:
+
+        - "dopri5", "bs23": adaptive steps. `rtol`, `atol`: tolerated error per step and particle (root mean square
+          over the particles), relative to the larger of the particle's and the cloud's norm, and absolute; by default
+          1e-6 and 1e-12.
+        - "euler", "heun", "rk4": fixed steps. `step`, in flow time; Euler with step 2η/m is gradient descent with
+          learning rate η. `monotone` (default False): halve the step while the energy rises.
+        - "langevin": dθ_i = −∇G dt + √(2T) dB_i by Euler–Maruyama. `step`; `temperature`: T ≥ 0, a `Temperature`
+          that is annealed, or a dict of its fields.
+        - "sgd", "adam": training loops on L(θ_1, …, θ_m). `learning_rate` η; `steps`, their number; `batch_size`, for
+          mini-batches of the data. Flow time counts 2η/m a step.
     frames : int or array_like
         How many frames to take after the initial one, log-spaced in time, or their times.
     observers : sequence of Observer
@@ -164,6 +161,8 @@ def solve(
         Show a progress bar when standard error is a terminal.
     config : str, optional
         The configuration to store in the file, as TOML; by default what the arguments tell.
+    seed : int
+        Of noise and mini-batches.
 
     Returns
     -------
@@ -187,15 +186,14 @@ def solve(
     >>> result.status, bool(result.observables["energy"][-1] < 1e-6)
     ('finished', True)
     """
-    _check_arguments(energy, measure, t_end)
-    tableau = get_tableau(method)
-    controller = _controller(tableau, rtol, atol, step)
-    times = _frame_times(frames, t_end)
-    settings = {"method": tableau.name, "t_end": float(t_end), "frames": int(frames) if np.ndim(frames) == 0 else times}
-    settings |= asdict(controller)
-    times = controller.grid(times, t_end)
-    info = RunInfo(energy, measure, float(t_end), settings)
-    watchers = [EnergyBalance(), Invariants(), Norms(), Sliding(), *_held_out(energy), *observers]
+    _check_arguments(energy, measure, seed)
+    chosen = plan(method, settings, energy=energy, measure=measure, t_end=t_end, seed=seed)
+    t_end, times = chosen.t_end, _frame_times(frames, chosen.t_end)
+    described = {"method": method, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
+    described["frames"] = int(frames) if np.ndim(frames) == 0 else times
+    times = chosen.controller.grid(times, t_end)
+    info = RunInfo(energy, measure, t_end, described)
+    watchers = [*chosen.observers, Norms(), Sliding(), *_held_out(energy), *observers]
     table = _Table()
     watchers.append(table)
     if progress:
@@ -205,19 +203,18 @@ def solve(
 
         watchers.append(TrajectoryWriter(file, overwrite=overwrite, config=config))
 
-    velocity = energy.make_velocity(measure.m)  # it may load a BLAS, whose threads are limited next
+    integrator = chosen.build()  # it may load a BLAS, whose threads are limited next
     with ExitStack() as stack:
         stack.enter_context(single_threaded_blas())
         stack.enter_context(np.errstate(over="ignore", invalid="ignore"))  # a flow that diverges says so by its status
-        method = RungeKutta(tableau, controller, velocity, measure.particles.shape)
-        return _run(method, info, times, watchers, table, stack.enter_context(_Interruption()))
+        return _run(integrator, info, times, watchers, table, stack.enter_context(_Interruption()))
 
 
-def _run(method, info, times, observers, table, interruption):
+def _run(integrator, info, times, observers, table, interruption):
     """Drive the flow through its frames; every exit goes through the observers' `finish`."""
     begin = time.perf_counter()
     with interruption.allowed():
-        state = method.start(info.measure.particles, info.t_end)
+        state = integrator.start(info.measure.particles, info.t_end)
     if not state.finite:
         raise InvalidInput("the energy or the velocity of the initial measure is NaN or infinite; scale it down")
     stop, started = None, []
@@ -230,7 +227,7 @@ def _run(method, info, times, observers, table, interruption):
             for t_frame in times:
                 while (stop := stop or interruption.stop) is None and state.t < t_frame:
                     with interruption.allowed():
-                        new = method.step(state, t_frame)
+                        new = integrator.step(state, t_frame)
                     state = new
                     stop = _watch(state, observers)
                 if stop is not None:
@@ -243,6 +240,7 @@ def _run(method, info, times, observers, table, interruption):
         except NotFiniteError:
             stop = Stop("diverged", _DIVERGED.format(t=state.t))
         if table.times[-1] < state.t:
+            state = integrator.evaluate(state) if state.estimated else state
             _frame(state, observers)
         stop = stop or Stop("finished", f"reached t = {state.t:g}")
     except BaseException as error:
@@ -378,31 +376,14 @@ def _held_out(energy):
     return [TestError(energy.model, data.X_test, data.y_test)] if data is not None and data.n_test else []
 
 
-def _check_arguments(energy, measure, t_end):
-    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
-        raise InvalidInput(f"flow.t_end = {t_end!r}: valid are finite numbers above 0")
+def _check_arguments(energy, measure, seed):
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise InvalidInput(f"seed = {seed!r}: valid are integers from 0")
     if measure.layout != energy.layout:
         raise InvalidInput(
             f"the particles have {measure.layout.size} numbers each ({', '.join(measure.layout.names)}) and the energy "
             f"expects {energy.layout.size} ({', '.join(energy.layout.names)})"
         )
-
-
-def _controller(tableau, rtol, atol, step):
-    if tableau.adaptive and step is not None:
-        raise InvalidInput(
-            f"flow.step = {step!r} does not apply to {tableau.name}, which chooses its steps by flow.rtol"
-        )
-    if tableau.adaptive:
-        return PIController(RTOL if rtol is None else rtol, ATOL if atol is None else atol)
-    if step is None:
-        raise InvalidInput(f"flow.step is missing: {tableau.name} takes steps of a fixed size, in flow time")
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if value is not None:
-            raise InvalidInput(
-                f"flow.{name} = {value!r} does not apply to {tableau.name}, which takes steps of flow.step"
-            )
-    return FixedStep(step)
 
 
 def _frame_times(frames, t_end):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from particleflow.entropy import differential_entropy
 from particleflow.errors import InvalidInput
 
 
@@ -46,8 +47,16 @@ class Observer:
 # --- what is measured -------------------------------------------------------------------------------------------------
 
 
-class EnergyBalance(Observer):
-    """The energy L, its parts, the dissipation 2∫|∇G|² dμ and the balance L(t) + 2∫₀ᵗ∫|∇G|² dμ ds − L(0).
+class EnergyParts(Observer):
+    """The energy L, its parts and the dissipation 2∫|∇G|² dμ."""
+
+    def measure(self, state):
+        """Return energy, its parts and dissipation."""
+        return {"energy": state.energy, **state.parts, "dissipation": 2 * state.speed}
+
+
+class EnergyBalance(EnergyParts):
+    """The energy L, its parts, the dissipation and the balance L(t) + 2∫₀ᵗ∫|∇G|² dμ ds − L(0).
 
     The balance is zero for the exact flow (dL/dt = −2∫|∇G|² dμ): what is left is the error of the integration.
     """
@@ -60,12 +69,47 @@ class EnergyBalance(Observer):
         if self._initial is None:
             self._initial = state.energy
         return {
-            "energy": state.energy,
-            **state.parts,
-            "dissipation": 2 * state.speed,
+            **super().measure(state),
             "dissipated": 2 * state.dissipated,
             "balance": state.energy + 2 * state.dissipated - self._initial,
         }
+
+
+class FreeEnergy(Observer):
+    """The free energy ½L[μ] + T∫ μ log μ of a noisy flow, with the entropy estimated by nearest neighbours.
+
+    The estimate (`particleflow.entropy`, third neighbours) needs room between the particles and is biased in
+    high dimension: it is made for particles of at most 8 numbers, and at least 20 of them.
+
+    Parameters
+    ----------
+    temperature : callable
+        T(t).
+    """
+
+    def __init__(self, temperature):
+        self.temperature = temperature
+
+    def start(self, info):
+        """Decide whether the entropy can be estimated."""
+        m, p = info.measure.particles.shape
+        self._estimable, self._period = m >= 20 and p <= 8, info.measure.layout.period
+
+    def measure(self, state):
+        """Return the temperature and, where it can be estimated, entropy and free energy."""
+        T = self.temperature(state.t)
+        if not self._estimable:
+            return {"temperature": T}
+        H = differential_entropy(state.theta, period=self._period)
+        return {"temperature": T, "entropy": H, "free_energy": 0.5 * state.energy - (T * H if T > 0 else 0.0)}
+
+
+class StepCount(Observer):
+    """How many steps a training loop has taken."""
+
+    def measure(self, state):
+        """Return the number of steps."""
+        return {"steps": state.steps}
 
 
 class Invariants(Observer):

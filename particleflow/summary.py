@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from particleflow.flow import RTOL
+from particleflow.integrators.tableaus import EULER, TABLEAUS
+from particleflow.methods import RTOL
 
 
 def summarize(trajectory):
@@ -21,7 +22,7 @@ def summarize(trajectory):
         "loss": config["energy"],
         "data": None if data is None else {"origin": data.origin, "n": data.n, "d": data.d, "n_test": data.n_test},
         "method": flow["method"],
-        "tolerance": None if "step" in flow else flow.get("rtol", RTOL),
+        "tolerance": flow.get("rtol", RTOL) if TABLEAUS.get(flow["method"], EULER).adaptive else None,
         "step": flow.get("step"),
         "flow_time": float(trajectory.time[-1]),
         "t_end": trajectory.t_end,
@@ -32,12 +33,17 @@ def summarize(trajectory):
         "seconds": trajectory.seconds,
         "energy_initial": energy[0],
         "observables": {name: values[-1] for name, values in observables.items() if name != "time"},
-        "energy_balance_error": np.abs(observables["balance"]).max(),
-        "energy_balance_relative": np.abs(observables["balance"]).max() / abs(energy[0]) if energy[0] else None,
         "fingerprint": trajectory.fingerprint,
         "created": trajectory.created,
         "versions": trajectory.versions,
     }
+    if "balance" in observables:
+        worst = np.abs(observables["balance"]).max()
+        summary["energy_balance_error"] = worst
+        summary["energy_balance_relative"] = worst / abs(energy[0]) if energy[0] else None
+    for name in ("learning_rate", "batch_size", "temperature", "monotone"):
+        if name in flow:
+            summary[name] = flow[name]
     if flow["method"] == "euler":
         # a gradient step of size η on L advances the flow by 2η/m
         summary["learning_rate"] = flow["step"] * trajectory.m / 2
@@ -47,11 +53,6 @@ def summarize(trajectory):
 def to_text(summary):
     """Return a summary as text for people."""
     model, loss, last = summary["model"], summary["loss"], summary["observables"]
-    method = f"{summary['method']}, " + (
-        f"step {summary['step']:g}" if summary["step"] is not None else f"rtol {summary['tolerance']:g}"
-    )
-    if "learning_rate" in summary:
-        method += f" (gradient descent with learning rate {summary['learning_rate']:g})"
     rows = [
         ("file", summary["file"]),
         ("status", f"{summary['status']}: {summary['message']}"),
@@ -62,7 +63,7 @@ def to_text(summary):
         data = summary["data"]
         rows.append(("data", f"{data['origin']}: {data['n']} rows, {data['d']} features, {data['n_test']} test rows"))
     rows += [
-        ("method", method),
+        ("method", _method(summary)),
         ("flow time", f"{summary['flow_time']:g} of {summary['t_end']:g}"),
         (
             "steps",
@@ -74,15 +75,35 @@ def to_text(summary):
     if summary["seconds"] is not None:
         rows.append(("wall time", f"{summary['seconds']:.3g} s"))
     rows.append(("energy L", f"{_number(summary['energy_initial'])} → {_number(last['energy'])}"))
-    balance = f"{_number(summary['energy_balance_error'])}, the largest |L(t) + 2∫∫|∇G|² − L(0)|"
-    if summary["energy_balance_relative"] is not None:
-        balance += f" ({_number(summary['energy_balance_relative'])} of L(0))"
-    rows.append(("energy balance", balance))
+    if "energy_balance_error" in summary:
+        balance = f"{_number(summary['energy_balance_error'])}, the largest |L(t) + 2∫∫|∇G|² − L(0)|"
+        if summary["energy_balance_relative"] is not None:
+            balance += f" ({_number(summary['energy_balance_relative'])} of L(0))"
+        rows.append(("energy balance", balance))
     for name, value in last.items():
         if name not in ("energy", "balance"):
             rows.append((f"  {name.replace('_', ' ')}", _number(value)))
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:{width}}  {value}" for label, value in rows)
+
+
+def _method(summary):
+    text = summary["method"]
+    if summary["tolerance"] is not None:
+        text += f", rtol {summary['tolerance']:g}"
+    if summary["step"] is not None:
+        text += f", step {summary['step']:g}"
+    if summary["method"] == "euler":
+        text += f" (gradient descent with learning rate {summary['learning_rate']:g})"
+    elif "learning_rate" in summary:
+        text += f", learning rate {summary['learning_rate']:g}"
+    if "batch_size" in summary:
+        text += f", batches of {summary['batch_size']}"
+    if isinstance(temperature := summary.get("temperature"), dict):
+        text += ", temperature " + " ".join(f"{key} {value}" for key, value in temperature.items())
+    elif temperature is not None:
+        text += f", temperature {temperature:g}"
+    return text + (", the energy never rises" if summary.get("monotone") else "")
 
 
 def _number(value):

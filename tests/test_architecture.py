@@ -11,11 +11,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "toml"),
-    ("measure", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "integrators"),
+    ("measure", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "entropy", "integrators"),
     ("gaussian_kernels",),
     ("models", "kernels", "pair_kernels", "teachers"),
     ("energy",),
     ("observers",),
+    ("methods",),
     ("flow", "storage", "plot_style", "checks"),
     ("config", "plotting", "animation", "export", "summary"),
     ("cli",),

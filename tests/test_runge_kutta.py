@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 import particleflow as pf
-from particleflow.integrators.runge_kutta import StepTooSmallError, combine, error_norms, mean_square
+from particleflow.integrators.runge_kutta import combine, error_norms
+from particleflow.integrators.state import StepTooSmallError, mean_square
 from particleflow.integrators.tableaus import TABLEAUS
 
 

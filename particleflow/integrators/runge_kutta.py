@@ -6,72 +6,20 @@ check of the very steps that were taken.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from particleflow.integrators.state import NotFiniteError, State, StepTooSmallError, mean_square
 from particleflow.integrators.step_size import FixedStep
 from particleflow.jit import jit
 
 # The largest error of a single particle may exceed the tolerance by this factor while the root mean square holds it.
 _OUTLIER = 30.0
+# Energies that differ by this share of their parts are equal but for rounding.
+_ROUNDING = 1e-14
 # The error of the dissipated energy may be rtol times this multiple of what a step dissipates, and of the energy.
 _BALANCE_SHARE, _BALANCE_FLOOR = 10.0, 1e-2
-
-
-class StepTooSmallError(Exception):
-    """The step size fell to the resolution of the time: the tolerance cannot be met."""
-
-
-class NotFiniteError(Exception):
-    """A step of fixed size led to NaN or infinity."""
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a flow stands.
-
-    Attributes
-    ----------
-    t : float
-        Flow time.
-    theta : ndarray, shape (m, p)
-        Particles; never changed in place.
-    parts : dict of str → float
-        The parts of the energy L at theta.
-    speed : float
-        ∫|∇G|² dμ at theta, the mean square velocity.
-    dissipated : float
-        ∫₀ᵗ ∫|∇G|² dμ ds.
-    step, error : float
-        The controller's memory: next step size, last error.
-    contacts : object
-        What the velocity holds fixed within a step, None for most (see `particleflow.models.sliding`).
-    steps, rejected, evaluations : int
-        Counts of accepted steps, rejected steps and velocity evaluations.
-    """
-
-    t: float
-    theta: np.ndarray
-    parts: dict
-    speed: float
-    dissipated: float
-    step: float
-    error: float
-    contacts: object = None
-    steps: int = 0
-    rejected: int = 0
-    evaluations: int = 0
-
-    @property
-    def energy(self):
-        """L, the sum of its parts."""
-        return sum(self.parts.values())
-
-    @property
-    def finite(self):
-        """Whether particles, energy and velocity are free of NaN and infinity."""
-        return bool(math.isfinite(self.energy) and math.isfinite(self.speed) and np.isfinite(self.theta).all())
 
 
 class RungeKutta:
@@ -87,10 +35,12 @@ class RungeKutta:
         ``velocity(theta, out) -> parts``.
     shape : tuple of int
         (m, p).
+    monotone : bool
+        Halve a step of fixed size while the energy rises (with an adaptive method it has no effect).
     """
 
-    def __init__(self, tableau, controller, velocity, shape):
-        self.tableau, self.controller, self.velocity = tableau, controller, velocity
+    def __init__(self, tableau, controller, velocity, shape, *, monotone=False):
+        self.tableau, self.controller, self.velocity, self.monotone = tableau, controller, velocity, monotone
         self._slopes = np.empty((len(tableau.stages), *shape))
         self._speeds = np.empty(len(tableau.stages))
         self._stages = tableau.matrix
@@ -138,14 +88,33 @@ class RungeKutta:
         return (self._fixed if isinstance(self.controller, FixedStep) else self._adaptive)(state, t_stop)
 
     def _fixed(self, state, t_stop):
-        h, t = state.step, (state.steps + 1) * state.step
-        if t > t_stop + 1e-9 * h:
-            h = t_stop - state.t
+        if self.monotone:
+            return self._descend(state, t_stop)
+        t, h = self.controller.advance(state, t_stop)
         theta, dissipated = self._try(state, h)
-        new = self._accept(state, t if t < t_stop - 1e-9 * state.step else t_stop, theta, dissipated)
+        new = self._accept(state, t, theta, dissipated)
         if not new.finite:
             raise NotFiniteError
         return new
+
+    def _descend(self, state, t_stop):
+        """Take a step that does not raise the energy: halve it until it does not, and double it again afterwards."""
+        size, rejected, evaluations = state.step, state.rejected, state.evaluations
+        tolerance = _ROUNDING * sum(abs(part) for part in state.parts.values())
+        while True:
+            last = state.t + size >= t_stop - 1e-9 * size
+            h = t_stop - state.t if last else size
+            theta, dissipated = self._try(state, h)
+            new = self._accept(
+                replace(state, evaluations=evaluations), t_stop if last else state.t + h, theta, dissipated
+            )
+            if new.finite and new.energy <= state.energy + tolerance:
+                grown = size if rejected > state.rejected else min(2 * size, self.controller.step)
+                return replace(new, step=grown, rejected=rejected)
+            rejected, evaluations, size = rejected + 1, new.evaluations, h / 2
+            self._return_to(state)
+            if size <= 8 * np.spacing(state.t):
+                raise StepTooSmallError
 
     def _adaptive(self, state, t_stop):
         step, rejected, evaluations = state.step, state.rejected, state.evaluations
@@ -244,17 +213,6 @@ def combine(theta, slopes, weights, h, out):
             for i in range(m):
                 for k in range(p):
                     out[i, k] += weight * slopes[s, i, k]
-
-
-@jit
-def mean_square(slope):
-    """Return (1/m) Σ_i ‖slope_i‖²."""
-    m, p = slope.shape
-    total = 0.0
-    for i in range(m):
-        for k in range(p):
-            total += slope[i, k] * slope[i, k]
-    return total / m
 
 
 @jit

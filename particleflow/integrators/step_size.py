@@ -36,6 +36,13 @@ class FixedStep:
         snapped = [index * self.step for index in indices if index * self.step < t_end * (1 - 1e-12)]
         return [*snapped, t_end]
 
+    def advance(self, state, t_stop):
+        """Return the time at which the next step ends, t_stop at the latest, and the size of that step."""
+        t, h = (state.steps + 1) * self.step, self.step
+        if t > t_stop + 1e-9 * h:
+            h = t_stop - state.t
+        return (t if t < t_stop - 1e-9 * self.step else t_stop), h
+
 
 @dataclass(frozen=True)
 class PIController:

@@ -24,8 +24,10 @@ class Model(Protocol):
     def predict(self, theta, X):
         """Return f(x_j) = (1/m) Σ_i φ(θ_i, x_j), shape (n,)."""
 
-    def make_velocity(self, data, loss, regularizer, strength, m):
-        """Return a compiled ``velocity(theta, out) -> parts`` for m particles on a `particleflow.datasets.Dataset`.
+    def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
+        """Return a compiled ``velocity(theta, out) -> parts`` for m particles on data.X (n, d) and data.y (n,).
+
+        Without `sliding` it is the plain velocity, which reads the data anew at each call: they may change in place.
 
         It fills out (m, p) with −∇G(θ_i) = −E[½ℓ'(f, y) ∇φ(θ_i, x)] − (λ/2)∇V(θ_i) and returns the parts of L:
         "risk" = E[ℓ(f, y)] and "regularization" = λ∫V dμ.

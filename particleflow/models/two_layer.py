@@ -68,7 +68,7 @@ class TwoLayer:
             f[tile] = self.activation.value(X[tile] @ theta[:, 1:].T) @ theta[:, 0] / len(theta)
         return f
 
-    def make_velocity(self, data, loss, regularizer, strength, m):
+    def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
         drift, value = _Drift(self.activation.code, data.X, data.y, loss.code, m), np.empty(m)
 
@@ -79,7 +79,7 @@ class TwoLayer:
             return {"risk": risk, "regularization": strength * float(value.mean())}
 
         kinked = self.activation.code == RELU
-        if not kinked and regularizer.code not in (PATH_NORM, NORM):
+        if not sliding or not (kinked or regularizer.code in (PATH_NORM, NORM)):
             return velocity
         kinks, residuals = (data.X, drift.residuals) if kinked else (data.X[:0], drift.residuals[:0])
         return SlidingVelocity(velocity, kinks, residuals, regularizer.code, 0.5 * strength, m)

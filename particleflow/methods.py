@@ -1,0 +1,230 @@
+"""Methods by name: which settings each takes, and how it is made ready for an energy.
+
+- euler, heun, rk4: fixed steps; bs23, dopri5: adaptive steps (`particleflow.integrators.runge_kutta`)
+- langevin: noise (`particleflow.integrators.langevin`)
+- sgd, adam: training loops (`particleflow.integrators.optimizers`)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from particleflow.errors import InvalidInput
+from particleflow.integrators.langevin import Langevin, Temperature
+from particleflow.integrators.optimizers import SGD, Adam, Batches
+from particleflow.integrators.runge_kutta import RungeKutta
+from particleflow.integrators.step_size import FixedStep, PIController
+from particleflow.integrators.tableaus import TABLEAUS
+from particleflow.observers import EnergyBalance, EnergyParts, FreeEnergy, Invariants, StepCount
+
+RTOL, ATOL = 1e-6, 1e-12
+"""Tolerances of the adaptive methods, unless given."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method ready to run.
+
+    Attributes
+    ----------
+    settings : dict
+        The method's part of the [flow] table of a configuration.
+    t_end : float
+        Where the flow ends.
+    controller : FixedStep or PIController
+        The step size; its `grid` says where frames can be.
+    observers : tuple of Observer
+        What is measured with this method in particular.
+    build : callable
+        Returns the integrator.
+    """
+
+    settings: dict
+    t_end: float
+    controller: FixedStep | PIController
+    observers: tuple
+    build: Callable
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a name in ``flow.method`` stands for.
+
+    Attributes
+    ----------
+    name : str
+        The name.
+    settings : dict of str → object
+        The settings that apply and their defaults; `_REQUIRED` if there is none.
+    manner : str
+        How it takes its steps, for messages.
+    plan : callable
+        ``plan(method, energy, measure, t_end, seed, **settings) -> Plan``.
+    """
+
+    name: str
+    settings: dict
+    manner: str
+    plan: Callable
+
+
+_REQUIRED = object()
+_REASONS = {
+    "temperature": 'steps that are chosen after their noise was seen would bias it; method = "langevin" takes noise',
+    "monotone": "its error estimate rejects steps already",
+}
+
+
+def plan(name, settings, *, energy, measure, t_end, seed):
+    """Return the `Plan` of a method.
+
+    Parameters
+    ----------
+    name : str
+        One of `METHODS`.
+    settings : dict
+        Settings by name; None stands for the default.
+    energy : Energy
+        What the particles go down.
+    measure : EmpiricalMeasure
+        Where they start.
+    t_end : float or None
+        Where the flow ends; None for methods that count steps.
+    seed : int
+        Of noise and mini-batches.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such method, a setting is missing, does not apply or cannot be used.
+    """
+    if name not in METHODS:
+        raise InvalidInput(f"flow.method = {name!r} is unknown; valid: {', '.join(METHODS)}")
+    method, given = METHODS[name], {key: value for key, value in settings.items() if value is not None}
+    for key, value in given.items():
+        if key not in method.settings:
+            raise InvalidInput(_not_applicable(method, key, value))
+    counts_steps = "steps" in method.settings
+    if counts_steps and t_end is not None:
+        raise InvalidInput(f"flow.t_end = {t_end!r} does not apply to {name}, which counts flow.steps")
+    if not counts_steps and t_end is None:
+        raise InvalidInput("flow.t_end is missing")
+    for key, default in method.settings.items():
+        if default is _REQUIRED and key not in given:
+            raise InvalidInput(f"flow.{key} is missing: {name} {method.manner}")
+    return method.plan(method, energy, measure, t_end, seed, **(_defaults(method) | given))
+
+
+def _defaults(method):
+    return {key: default for key, default in method.settings.items() if default is not _REQUIRED}
+
+
+def _not_applicable(method, key, value):
+    known = {setting for other in METHODS.values() for setting in other.settings}
+    if key not in known:
+        return f"flow.{key} is unknown; {method.name} takes {', '.join(method.settings)}"
+    if "rtol" in method.settings and key in _REASONS:
+        return f"flow.{key} = {value!r} does not apply to {method.name}: {_REASONS[key]}"
+    return f"flow.{key} = {value!r} does not apply to {method.name}, which {method.manner}"
+
+
+# --- how each family is made ready ------------------------------------------------------------------------------------
+
+
+def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol):
+    controller = PIController(rtol, atol)
+
+    def build():
+        return RungeKutta(TABLEAUS[method.name], controller, energy.make_velocity(measure.m), measure.particles.shape)
+
+    return Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+
+
+def _fixed(method, energy, measure, t_end, seed, *, step, monotone):
+    controller = FixedStep(step)
+    if not isinstance(monotone, bool):
+        raise InvalidInput(f"flow.monotone = {monotone!r}: valid are true or false")
+
+    def build():
+        velocity, shape = energy.make_velocity(measure.m), measure.particles.shape
+        return RungeKutta(TABLEAUS[method.name], controller, velocity, shape, monotone=monotone)
+
+    settings = {"step": step} | ({"monotone": True} if monotone else {})
+    return Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+
+
+def _langevin(method, energy, measure, t_end, seed, *, step, temperature):
+    controller, described = FixedStep(step), temperature
+    if isinstance(temperature, dict):
+        if unknown := temperature.keys() - {"initial", "law", "time"}:
+            raise InvalidInput(f"flow.temperature.{min(unknown)} is unknown; valid: initial, law, time")
+        if "initial" not in temperature:
+            raise InvalidInput("flow.temperature.initial is missing")
+        temperature = Temperature(**temperature)
+    elif isinstance(temperature, Temperature):
+        described = {"initial": temperature.initial, "law": temperature.law, "time": temperature.time}
+    else:
+        temperature = Temperature(temperature)
+
+    def build():
+        return Langevin(controller, temperature, energy.make_velocity(measure.m), seed)
+
+    settings = {"step": step, "temperature": described}
+    return Plan(settings, _span(t_end), controller, (EnergyParts(), FreeEnergy(temperature)), build)
+
+
+def _optimizer(method, energy, measure, t_end, seed, *, learning_rate, steps, batch_size):
+    number = isinstance(learning_rate, (int, float, np.number)) and not isinstance(learning_rate, bool)
+    if not (number and math.isfinite(learning_rate) and learning_rate > 0):
+        raise InvalidInput(f"flow.learning_rate = {learning_rate!r}: valid are finite numbers above 0")
+    if not _counts(steps):
+        raise InvalidInput(f"flow.steps = {steps!r}: valid are integers from 1")
+    n = energy.data.n if hasattr(energy, "make_batch_velocity") else 0
+    if batch_size is not None and not (n and _counts(batch_size) and batch_size <= n):
+        valid = f"integers from 1 to the {n} rows of the data" if n else "none, for an energy without data"
+        raise InvalidInput(f"flow.batch_size = {batch_size!r}: valid are {valid}")
+    controller = FixedStep(2 * learning_rate / measure.m)
+
+    def build():
+        batches = ()
+        if batch_size is not None:
+            batches = Batches(n, batch_size, seed), energy.make_batch_velocity(measure.m, batch_size)
+        return {"sgd": SGD, "adam": Adam}[method.name](controller, energy.make_velocity(measure.m), *batches)
+
+    settings = {"learning_rate": learning_rate, "steps": steps}
+    settings |= {} if batch_size is None else {"batch_size": batch_size}
+    return Plan(settings, steps * controller.step, controller, (EnergyParts(), StepCount()), build)
+
+
+def _span(t_end):
+    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
+        raise InvalidInput(f"flow.t_end = {t_end!r}: valid are finite numbers above 0")
+    return float(t_end)
+
+
+def _counts(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+
+
+_TOLERANCES = {"rtol": RTOL, "atol": ATOL}
+_STEP = {"step": _REQUIRED}
+_LOOP = {"learning_rate": _REQUIRED, "steps": _REQUIRED, "batch_size": None}
+METHODS = {
+    name: (
+        Method(name, _TOLERANCES, "chooses its steps by flow.rtol", _adaptive)
+        if tableau.adaptive
+        else Method(name, {**_STEP, "monotone": False}, "takes steps of a fixed size, flow.step, in flow time", _fixed)
+    )
+    for name, tableau in TABLEAUS.items()
+} | {
+    "langevin": Method(
+        "langevin",
+        {**_STEP, "temperature": _REQUIRED},
+        "takes noise of flow.temperature in steps of flow.step",
+        _langevin,
+    ),
+    "sgd": Method("sgd", _LOOP, "takes flow.steps steps of flow.learning_rate", _optimizer),
+    "adam": Method("adam", _LOOP, "takes flow.steps steps of flow.learning_rate", _optimizer),
+}
