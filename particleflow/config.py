@@ -138,7 +138,7 @@ class FlowConfig(_Table):
     atol: float | None = _key(nonnegative, None)
     step: float | None = _key(positive, None)
     monotone: bool | None = _key(boolean, None)
-    temperature: float | dict | None = _key(cooling, None)
+    temperature: float | dict | None = field(default=None, metadata={"check": cooling})
     learning_rate: float | None = _key(positive, None)
     steps: int | None = _key(integer(1), None)
     batch_size: int | None = _key(integer(1), None)
