@@ -233,9 +233,7 @@ def _period(A, B, period):
     if period is None:
         periods = {cloud.layout.period for cloud in (A, B) if isinstance(cloud, EmpiricalMeasure)} or {None}
         if len(periods) > 1:
-            raise InvalidInput(
-                f"A and B have different periods, {A.layout.period} and {B.layout.period}: give `period`"
-            )
+            raise InvalidInput(f"A and B have the periods {A.layout.period} and {B.layout.period}: they must agree")
         return periods.pop()
     if not (isinstance(period, (int, float, np.number)) and np.isfinite(period) and period > 0):
         raise InvalidInput(f"period = {period!r}: valid are positive finite numbers, or None in R^p")
@@ -338,7 +336,7 @@ def _squares(A, B, period):
 
 
 def _sorted(x, a, y, b, uniform):
-    """Couple quantiles on the line: the monotone path of cells (i, j), whose prices follow from one cell to the next."""
+    """Couple quantiles on the line: a monotone path of cells (i, j), whose prices follow from one cell to the next."""
     if uniform:  # in units of 1/(m m'), so that equal quantiles meet exactly
         a, b, unit = np.full(len(x), float(len(y))), np.full(len(y), float(len(x))), 1 / (len(x) * len(y))
     else:
