@@ -13,7 +13,7 @@ import numpy as np
 
 from particleflow.jit import jit
 
-AUCTION_FROM = 0.25  # the share of free rows from which an auction pays
+AUCTION_FROM = {"cold": 0.1, "warm": 0.6}  # the share of free rows from which an auction pays
 FIRST_INCREMENT, LAST_INCREMENT, FALL = 0.25, 1e-5, 0.1  # of ε, the first two in units of the largest cost
 
 
@@ -42,15 +42,17 @@ def assign(cost, start=None):
     m = len(cost)
     if m == 1:
         return np.zeros(1, dtype=np.int64), np.zeros(1)
-    # A cold start is the nearest column of each row: for clouds that nearly coincide it is the solution already.
-    columns, v = (cost.argmin(axis=1), np.zeros(m)) if start is None else (start[0].copy(), start[1] - start[1].mean())
+    if start is None:  # the nearest column of each row: for clouds that nearly coincide it is the solution already
+        kind, columns, v = "cold", cost.argmin(axis=1), np.zeros(m)
+    else:
+        kind, columns, v = "warm", start[0].copy(), start[1] - np.median(start[1])
     rows = np.empty(m, dtype=np.int64)
     free, excess = keep_tight(cost, v, columns, rows, 0.0)
-    if len(free) > AUCTION_FROM * m:
-        largest = cost.max()
-        first = FIRST_INCREMENT * largest if start is None else min(FIRST_INCREMENT * largest, 2 * excess)
-        auction(cost, v, columns, rows, first, LAST_INCREMENT * largest)
-        v -= v.mean()  # only differences matter; those of small numbers keep their digits
+    largest = cost.max()
+    first, last = FIRST_INCREMENT * largest, LAST_INCREMENT * largest
+    if len(free) > AUCTION_FROM[kind] * m and last > 0:
+        auction(cost, v, columns, rows, first if kind == "cold" else np.clip(2 * excess, last, first), last)
+        v -= np.median(v)  # only differences matter; those of small numbers keep their digits
         free, _ = keep_tight(cost, v, columns, rows, 0.0)
     for _ in range(2):
         free = reduce_rows(cost, v, columns, rows, free)
