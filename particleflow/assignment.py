@@ -137,9 +137,8 @@ def auction(cost, v, columns, rows, increment, last):
 @jit
 def reduce_rows(cost, v, columns, rows, free):
     """Give free rows their best columns at the price of the second best; return the rows that are free afterwards."""
-    m = len(cost)
     waiting, ahead, left = free.copy(), 0, 0
-    patience = 20 * m  # prices that fall by less than their rounding would go on for ever
+    patience = 3 * len(free)  # price wars among a few rows are dearer than the paths that settle them
     while ahead < len(waiting):
         i = waiting[ahead]
         ahead += 1
