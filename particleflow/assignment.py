@@ -42,18 +42,21 @@ def assign(cost, start=None):
     m = len(cost)
     if m == 1:
         return np.zeros(1, dtype=np.int64), np.zeros(1)
+    largest = cost.max()
+    if start is not None and np.ptp(start[1]) > 2 * largest:  # optimal prices differ by at most the largest cost
+        start = None
     if start is None:  # the nearest column of each row: for clouds that nearly coincide it is the solution already
         kind, columns, v = "cold", cost.argmin(axis=1), np.zeros(m)
     else:
         kind, columns, v = "warm", start[0].copy(), start[1] - np.median(start[1])
     rows = np.empty(m, dtype=np.int64)
-    free, excess = keep_tight(cost, v, columns, rows, 0.0)
-    largest = cost.max()
+    free, count, excess = keep_tight(cost, v, columns, rows, 0.0)
     first, last = FIRST_INCREMENT * largest, LAST_INCREMENT * largest
-    if len(free) > AUCTION_FROM[kind] * m and last > 0:
+    if count > AUCTION_FROM[kind] * m and last > 0:
         auction(cost, v, columns, rows, first if kind == "cold" else np.clip(2 * excess, last, first), last)
         v -= np.median(v)  # only differences matter; those of small numbers keep their digits
-        free, _ = keep_tight(cost, v, columns, rows, 0.0)
+        free, count, _ = keep_tight(cost, v, columns, rows, 0.0)
+    free = free[:count]
     for _ in range(2):
         free = reduce_rows(cost, v, columns, rows, free)
     augment(cost, v, columns, rows, free)
@@ -94,7 +97,7 @@ def two_smallest(row, v):
 
 @jit
 def keep_tight(cost, v, columns, rows, slack):
-    """Keep pairs with C_ij − v_j ≤ u_i + slack; return the rows left free and the mean excess over u of all pairs."""
+    """Keep pairs with C_ij − v_j ≤ u_i + slack; return the rows left free, their number, and the mean excess over u."""
     m = len(cost)
     free, count, excess = np.empty(m, np.int64), 0, 0.0
     rows[:] = -1
@@ -109,16 +112,14 @@ def keep_tight(cost, v, columns, rows, slack):
         columns[i] = -1
         free[count] = i
         count += 1
-    return free[:count], excess / m
+    return free, count, excess / m
 
 
 @jit
 def auction(cost, v, columns, rows, increment, last):
     """Improve the prices v: free rows bid for their best columns, at increments that fall to the last."""
     while True:
-        free, _ = keep_tight(cost, v, columns, rows, increment)
-        waiting, count = np.empty(len(cost), np.int64), len(free)
-        waiting[:count] = free
+        waiting, count, _ = keep_tight(cost, v, columns, rows, increment)
         while count > 0:
             i = waiting[count - 1]
             best, j, second = two_smallest(cost[i], v)

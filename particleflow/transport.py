@@ -86,7 +86,7 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     weights, other_weights : array_like, shape (m,), optional
         Masses a of A and b of B: from 0, with sum 1 (to 1e-9; rounding is normalised away). 1/m by default.
     period : float, optional
-        Take the coordinates modulo this length. By default the `period` of the layouts; none for arrays.
+        Take the coordinates modulo this length. By default the `period` of the layouts, R^p for two arrays.
     max_iterations : int
         Limit of the network simplex.
 
@@ -107,6 +107,8 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     Bonneel, van de Panne, Paris & Heidrich (2011), "Displacement interpolation using Lagrangian mass transport".
     """
     period = _period(A, B, period)
+    if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
+        raise InvalidInput(f"max_iterations = {max_iterations!r}: valid are integers from 1")
     A, B = _clouds(A, B)
     a, b = _weights("weights", weights, len(A)), _weights("other_weights", other_weights, len(B))
     uniform = bool((a == a[0]).all() and (b == b[0]).all())
@@ -251,10 +253,7 @@ def _cloud(name, cloud):
     """Return the particles of a measure or an array, shape (m, p)."""
     if isinstance(cloud, EmpiricalMeasure):
         return cloud.particles
-    try:
-        array = np.asarray(cloud, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"{name} is not an array of numbers; valid: a measure or an array (m, p) or (m,)") from None
+    array = _numbers(name, cloud)
     if array.ndim not in (1, 2) or array.size == 0:
         raise InvalidInput(f"{name} has shape {array.shape}; valid: a measure or an array (m, p) or (m,), not empty")
     if not np.isfinite(array).all():
@@ -262,10 +261,17 @@ def _cloud(name, cloud):
     return array.reshape(len(array), -1)
 
 
+def _numbers(name, values):
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{name} is not an array of numbers, or its rows differ in length") from None
+
+
 def _weights(name, weights, m):
     if weights is None:
         return np.full(m, 1 / m)
-    weights = np.asarray(weights, dtype=np.float64)
+    weights = _numbers(name, weights)
     if weights.shape != (m,):
         raise InvalidInput(f"{name} has shape {weights.shape}, expected ({m},): one for each particle")
     if not (np.isfinite(weights).all() and weights.min() >= 0):
