@@ -373,9 +373,10 @@ def _simplex(cost, a, b, max_iterations):
     from ot.lp import emd  # takes seconds
 
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+    unit = cost.max() or 1.0  # the solver adds 1 to the largest cost: in another unit small costs would lose digits
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its status says the same
-        inner = np.ascontiguousarray(cost[np.ix_(rows, columns)])
+        inner = cost[np.ix_(rows, columns)] / unit
         plan, log = emd(a[rows], b[columns], inner, numItermax=max_iterations, log=True, center_dual=False)
     if log["warning"] is not None:
         raise TransportFailed(
@@ -388,7 +389,7 @@ def _simplex(cost, a, b, max_iterations):
     if not missed <= LARGEST_GAP:
         raise TransportFailed(f"the plan misses its marginals by {missed:.1e}: give weights that sum to 1 more exactly")
     v = np.full(len(b), -np.inf)  # no price where there is no mass, until u is known
-    v[columns] = log["v"]
+    v[columns] = log["v"] * unit
     u = row_minima(cost, v)
     return source, target, mass, u, row_minima(np.ascontiguousarray(cost.T), u), mass @ cost[source, target]
 

@@ -164,6 +164,16 @@ def test_assignment_with_ties_and_degenerate_costs():
             assert row_minima(cost, v).sum() + v.sum() == pytest.approx(value, abs=1e-13)
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e-8, 1e8, 1e100])
+@pytest.mark.parametrize("noise", [1.0, 1e-7])
+def test_every_unit_of_length_will_do(size, noise):
+    A = cloud(60, 3)
+    B = A[::-1] + noise * cloud(60, 3, 1)
+    expected = size**2 * pf.w2_squared(A, B)
+    assert pf.w2_squared(size * A, size * B) == pytest.approx(expected, rel=1e-8, abs=0)
+    assert pf.w2_squared(size * A, np.repeat(size * B, 2, axis=0)) == pytest.approx(expected, rel=1e-8, abs=0)
+
+
 def test_outliers_take_no_digits_from_the_others():
     for size in (1e3, 1e6, 1e8):
         A, B = cloud(120, 3), cloud(120, 3, 1)
