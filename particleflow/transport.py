@@ -84,7 +84,8 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     A, B : EmpiricalMeasure or array_like, shape (m, p) or (m,)
         Particles; m may differ.
     weights, other_weights : array_like, shape (m,), optional
-        Masses a of A and b of B: from 0, with sum 1 (to 1e-9; rounding is normalised away). 1/m by default.
+        Masses a of A and b of B: from 0, with sum 1 (to 1e-9; rounding is normalised away). 1/m by default, which is
+        taken exactly; other masses are known to rounding ε, and so is W2²: to ε times the squared size of the clouds.
     period : float, optional
         Take the coordinates modulo this length. By default the `period` of the layouts, R^p for two arrays.
     max_iterations : int
@@ -115,13 +116,13 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     X, Y = _centred(A, a, B, b, period)
     spread = _spread(X, a, Y, b, period)
     if X.shape[1] == 1 and period is None:
-        method, (source, target, mass, u, v, primal) = "sort", _sorted(X[:, 0], a, Y[:, 0], b, uniform)
+        method, (source, target, mass, u, v, primal) = "sort", _sorted(X[:, 0], Y[:, 0], *_masses(a, b, uniform))
     elif uniform and len(A) == len(B):
         permutation, u, v, primal = _matched(_costs(X, Y, period))
         method, source, target, mass = "assignment", np.arange(len(A)), permutation, a
     else:
         method = "network simplex"
-        source, target, mass, u, v, primal = _simplex(_costs(X, Y, period), a, b, max_iterations)
+        source, target, mass, u, v, primal = _simplex(_costs(X, Y, period), *_masses(a, b, uniform), max_iterations)
     gap = _gap(primal, a @ u + b @ v, spread)
     if period is None:  # from the centred clouds back to the given ones: |x − y|² = |ξ − η|² + 2δ·(ξ − η) + |δ|²
         delta = (A[0] - B[0]) - (X[0] - Y[0])
@@ -341,20 +342,23 @@ def _squares(A, B, period):
 # --- solvers: the pairs, their masses, the prices and the cost --------------------------------------------------------
 
 
-def _sorted(x, a, y, b, uniform):
+def _masses(a, b, uniform):
+    """Return the masses and their sum; uniform ones as integers, in units of 1/(m m'), so that no sum rounds."""
+    if not uniform:
+        return a, b, 1.0
+    m, other = len(a), len(b)
+    return np.full(m, float(other)), np.full(other, float(m)), float(m * other)
+
+
+def _sorted(x, y, a, b, total):
     """Couple quantiles on the line: a monotone path of cells (i, j), whose prices follow from one cell to the next."""
-    if uniform:  # in units of 1/(m m'), so that equal quantiles meet exactly
-        a, b, unit = np.full(len(x), float(len(y))), np.full(len(y), float(len(x))), 1 / (len(x) * len(y))
-    else:
-        unit = 1.0
     in_x, in_y = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
     edges = np.concatenate([np.cumsum(a[in_x])[:-1], np.cumsum(b[in_y])[:-1]])
     steps = np.argsort(edges, kind="stable")
     right = steps < len(x) - 1
     i = in_x[np.concatenate([[0], np.cumsum(right)])]
     j = in_y[np.concatenate([[0], np.cumsum(~right)])]
-    total = 1 / unit
-    mass = np.diff(np.concatenate([[0.0], np.minimum(edges[steps], total), [total]])) * unit
+    mass = np.diff(np.concatenate([[0.0], np.minimum(edges[steps], total), [total]])) / total
     cost = (x[i] - y[j]) ** 2
     u, v = np.empty(len(x)), np.empty(len(y))
     change = np.diff(cost)
@@ -369,7 +373,7 @@ def _matched(cost, start=None):
     return permutation, row_minima(cost, v), v, cost[np.arange(len(cost)), permutation].mean()
 
 
-def _simplex(cost, a, b, max_iterations):
+def _simplex(cost, a, b, total, max_iterations):
     from ot.lp import emd  # takes seconds
 
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
@@ -386,12 +390,16 @@ def _simplex(cost, a, b, max_iterations):
     i, j = np.nonzero(plan)
     source, target, mass = rows[i], columns[j], plan[i, j]
     missed = np.abs(np.bincount(source, mass, len(a)) - a).sum() + np.abs(np.bincount(target, mass, len(b)) - b).sum()
-    if not missed <= LARGEST_GAP:
-        raise TransportFailed(f"the plan misses its marginals by {missed:.1e}: give weights that sum to 1 more exactly")
+    if not missed <= LARGEST_GAP * total:
+        raise TransportFailed(
+            f"the plan misses its marginals by {missed / total:.1e}: give weights that sum to 1 more exactly"
+        )
     v = np.full(len(b), -np.inf)  # no price where there is no mass, until u is known
     v[columns] = log["v"] * unit
     u = row_minima(cost, v)
-    return source, target, mass, u, row_minima(np.ascontiguousarray(cost.T), u), mass @ cost[source, target]
+    v = row_minima(np.ascontiguousarray(cost.T), u)
+    mass = mass / total
+    return source, target, mass, u, v, mass @ cost[source, target]
 
 
 def _gap(primal, dual, spread):
