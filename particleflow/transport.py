@@ -391,9 +391,7 @@ def _simplex(cost, a, b, total, max_iterations):
     source, target, mass = rows[i], columns[j], plan[i, j]
     missed = np.abs(np.bincount(source, mass, len(a)) - a).sum() + np.abs(np.bincount(target, mass, len(b)) - b).sum()
     if not missed <= LARGEST_GAP * total:
-        raise TransportFailed(
-            f"the plan misses its marginals by {missed / total:.1e}: give weights that sum to 1 more exactly"
-        )
+        raise TransportFailed(f"the plan misses its marginals by {missed / total:.1e}: compare fewer particles")
     v = np.full(len(b), -np.inf)  # no price where there is no mass, until u is known
     v[columns] = log["v"] * unit
     u = row_minima(cost, v)
