@@ -11,9 +11,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "toml"),
-    ("measure", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "entropy", "integrators"),
-    ("gaussian_kernels",),
-    ("models", "kernels", "pair_kernels", "teachers"),
+    (
+        "measure",
+        "assignment",
+        "activations",
+        "gaussian_kernels",
+        "losses",
+        "regularizers",
+        "datasets",
+        "entropy",
+        "integrators",
+    ),
+    ("gaussian_kernels", "transport"),
+    ("models", "kernels", "pair_kernels", "penalties", "teachers"),
     ("energy",),
     ("observers",),
     ("methods",),
@@ -86,6 +96,14 @@ def test_rooms_import_lower_levels_only(path):
 def test_nothing_is_imported_in_circles():
     graph = {module_name(path): inner_imports(path, lazy=False) - {"particleflow"} for path in FILES}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)  # raises CycleError
+
+
+def test_only_transport_imports_ot_and_only_where_it_is_used():
+    def packages(path, **options):
+        return {module.partition(".")[0] for module, _ in imports(path, **options)}
+
+    assert [module_name(path) for path in FILES if "ot" in packages(path)] == ["particleflow.transport"]
+    assert "ot" not in packages(PACKAGE / "transport.py", lazy=False)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
