@@ -132,8 +132,8 @@ def exact_supports(m, s, rng):
 def bernoulli_supports(m, s, rng):
     """Let each of m clusters read each of m neurons with probability s/m, independently (Lazarus 2022, §2.5.2).
 
-    Parameters and errors as in `exact_supports`; s is the mean number of neurons that a cluster reads, and some clusters
-    may read none.
+    Parameters and errors as in `exact_supports`; s is the mean number of neurons that a cluster reads; some
+    clusters may read none.
 
     Returns
     -------

@@ -135,7 +135,7 @@ class _Drift:
         self.codes = activation, loss
         self.X, self.y = data.X, data.y
         self.graph = _edges(supports, units)
-        rows = max(16, min(256, _TILE // units))
+        rows = max(16, min(256, _TILE // units // 8 * 8))
         self.slab = rows * max(1, int(_SLAB_FLOPS / (((4 * d + 20) * units + 6 * m * s) * rows)))
         self.tiles = (
             np.empty(d * rows),
@@ -249,7 +249,19 @@ def pull_back(a, u, h, g, graph, pull, slope, grad_u):
     for q in range(h.shape[0]):
         pull[:] = 0.0
         value = h[q]
-        for e in range(of_unit[q], of_unit[q + 1]):
+        e, end = of_unit[q], of_unit[q + 1]
+        while e + 1 < end:  # two readers at once
+            weight0, weight1 = a[cluster[e]] * u[slot[e]], a[cluster[e + 1]] * u[slot[e + 1]]
+            line0, line1 = g[cluster[e]], g[cluster[e + 1]]
+            total0 = total1 = 0.0
+            for j in range(count):
+                total0 += line0[j] * value[j]
+                total1 += line1[j] * value[j]
+                pull[j] += weight0 * line0[j] + weight1 * line1[j]
+            grad_u[slot[e]] += total0
+            grad_u[slot[e + 1]] += total1
+            e += 2
+        if e < end:
             weight = a[cluster[e]] * u[slot[e]]
             line = g[cluster[e]]
             total = 0.0
