@@ -26,7 +26,7 @@ from particleflow.regularizers import NONE, PATH_NORM, SCALED_SQUARED_NORM, add_
 # About 0.1 s of work: between two slabs of data Python can react to a signal.
 _SLAB_FLOPS = 5e8
 # Numbers in a buffer of neurons × data rows.
-_TILE = 2**17
+_TILE = 2**18
 
 
 class TwoHiddenLayers:
@@ -250,18 +250,24 @@ def pull_back(a, u, h, g, graph, pull, slope, grad_u):
         pull[:] = 0.0
         value = h[q]
         e, end = of_unit[q], of_unit[q + 1]
-        while e + 1 < end:  # two readers at once
-            weight0, weight1 = a[cluster[e]] * u[slot[e]], a[cluster[e + 1]] * u[slot[e + 1]]
-            line0, line1 = g[cluster[e]], g[cluster[e + 1]]
-            total0 = total1 = 0.0
+        while e + 3 < end:  # four readers at once
+            c0, c1, c2, c3 = cluster[e], cluster[e + 1], cluster[e + 2], cluster[e + 3]
+            s0, s1, s2, s3 = slot[e], slot[e + 1], slot[e + 2], slot[e + 3]
+            w0, w1, w2, w3 = a[c0] * u[s0], a[c1] * u[s1], a[c2] * u[s2], a[c3] * u[s3]
+            g0, g1, g2, g3 = g[c0], g[c1], g[c2], g[c3]
+            t0 = t1 = t2 = t3 = 0.0
             for j in range(count):
-                total0 += line0[j] * value[j]
-                total1 += line1[j] * value[j]
-                pull[j] += weight0 * line0[j] + weight1 * line1[j]
-            grad_u[slot[e]] += total0
-            grad_u[slot[e + 1]] += total1
-            e += 2
-        if e < end:
+                t0 += g0[j] * value[j]
+                t1 += g1[j] * value[j]
+                t2 += g2[j] * value[j]
+                t3 += g3[j] * value[j]
+                pull[j] += w0 * g0[j] + w1 * g1[j] + w2 * g2[j] + w3 * g3[j]
+            grad_u[s0] += t0
+            grad_u[s1] += t1
+            grad_u[s2] += t2
+            grad_u[s3] += t3
+            e += 4
+        while e < end:
             weight = a[cluster[e]] * u[slot[e]]
             line = g[cluster[e]]
             total = 0.0
@@ -269,5 +275,6 @@ def pull_back(a, u, h, g, graph, pull, slope, grad_u):
                 total += line[j] * value[j]
                 pull[j] += weight * line[j]
             grad_u[slot[e]] += total
+            e += 1
         for j in range(count):
             slope[q, j] *= pull[j]
