@@ -25,6 +25,8 @@ _ROOMS = {
     "regularizers": ("Regularizer", "get_regularizer"),
     "datasets": ("Dataset", "dataset_from_arrays", "load_dataset"),
     "models.two_layer": ("TwoLayer",),
+    "models.three_layer": ("ThreeLayer",),
+    "models.hard_synchronized": ("HardSynchronized", "bernoulli_supports", "circulant_supports", "exact_supports"),
     "models": ("build_model",),
     "kernels": ("EmpiricalKernel", "PopulationKernel", "pairwise_energy", "pairwise_velocity"),
     "pair_kernels": (

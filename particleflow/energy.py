@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from particleflow.datasets import Dataset, dataset_from_arrays
-from particleflow.errors import InvalidInput
+from particleflow.errors import InvalidInput, require_exchangeable
 from particleflow.kernels import PopulationKernel
 from particleflow.losses import get_loss
 from particleflow.measure import Layout
@@ -103,7 +103,7 @@ class EmpiricalEnergy(_NetworkEnergy):
     loss : str or Loss
         "squared", "logistic" or "huber".
     regularizer : str or Regularizer
-        "path-norm", "norm", "squared-norm" or "none".
+        "path-norm", "norm", "squared-norm", "scaled-squared-norm" or "none".
     strength : float
         λ ≥ 0.
 
@@ -144,10 +144,18 @@ class EmpiricalEnergy(_NetworkEnergy):
         return on_batch
 
     def potential(self, theta, measure):
-        """Return G(θ_i, μ) for particles theta of shape (m', p) in the field of a measure, shape (m',)."""
+        """Return G(θ_i, μ) for particles theta of shape (m', p) in the field of a measure, shape (m',).
+
+        Raises
+        ------
+        InvalidInput
+            If the particles of the model are not exchangeable.
+        """
+        require_exchangeable(self.model, "the potential G(θ, μ)")
         f = self.model.predict(measure.particles, self.data.X)
         r = self.loss.half_derivative(f, self.data.y) / self.data.n
-        return self.model.features(theta, self.data.X) @ r + 0.5 * self.strength * self.regularizer.value(theta)
+        V = self.model.regularizer_value(self.regularizer, theta)
+        return self.model.features(theta, self.data.X) @ r + 0.5 * self.strength * V
 
     def __repr__(self):
         return (
@@ -168,20 +176,23 @@ class PopulationEnergy(_NetworkEnergy):
     teacher : array_like, shape (m_t, 1 + d)
         The teacher's particles (a*, w*): f* = (1/m_t) Σ_k a*_k σ(⟨w*_k, ·⟩), with the activation of the model.
     regularizer : str or Regularizer
-        "path-norm", "norm", "squared-norm" or "none".
+        "path-norm", "norm", "squared-norm", "scaled-squared-norm" or "none".
     strength : float
         λ ≥ 0.
 
     Raises
     ------
     InvalidInput
-        If σ has no closed form, the teacher is not a finite (m_t, 1 + d) array, or λ is negative or not finite.
+        If the model is not a two-layer one, σ has no closed form, the teacher is not a finite (m_t, 1 + d) array, or λ
+        is negative or not finite.
     """
 
     kernel = "population"
 
     def __init__(self, model, teacher, *, regularizer="path-norm", strength=0.0):
         super().__init__(model, regularizer, strength)
+        if model.kind != "two-layer":
+            raise InvalidInput(f'energy.kernel = "population" has no closed form for the {model.kind} model')
         self.loss = get_loss("squared")
         self.pairs = PopulationKernel(model.activation, teacher, self.regularizer, self.strength)
         self.teacher = self.pairs.teacher

@@ -30,3 +30,9 @@ def lookup(field, name, table):
     if isinstance(name, type(next(iter(table.values())))):
         return name
     raise InvalidInput(f"{field} = {name!r} is unknown; valid: {', '.join(table)}")
+
+
+def require_exchangeable(model, what):
+    """Raise `InvalidInput` if the particles of a model are not exchangeable."""
+    if not model.exchangeable:
+        raise InvalidInput(f"{what} is not defined for the {model.kind} model: its particles share their first layer")

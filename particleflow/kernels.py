@@ -11,7 +11,7 @@ m² evaluations: the road to check the factorised drift by, and the form in whic
 import numpy as np
 
 from particleflow.activations import ACTIVATIONS, get_activation
-from particleflow.errors import InvalidInput
+from particleflow.errors import InvalidInput, require_exchangeable
 from particleflow.gaussian_kernels import CLOSED_FORMS, pair_matrices
 from particleflow.regularizers import get_regularizer
 
@@ -35,9 +35,15 @@ class EmpiricalKernel:
         V.
     strength : float
         λ ≥ 0.
+
+    Raises
+    ------
+    InvalidInput
+        If the particles of the model are not exchangeable.
     """
 
     def __init__(self, model, X, y, regularizer="none", strength=0.0):
+        require_exchangeable(model, "the kernel K(θ, θ')")
         self.model = model
         self.X, self.y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
         self.regularizer, self.strength = get_regularizer(regularizer), float(strength)
@@ -49,9 +55,8 @@ class EmpiricalKernel:
 
     def F(self, theta):
         """Return F(θ_i), shape (m,), for particles of shape (m, p)."""
-        return self.model.features(theta, self.X) @ self.y / len(self.y) - 0.5 * self.strength * self.regularizer.value(
-            theta
-        )
+        V = self.model.regularizer_value(self.regularizer, theta)
+        return self.model.features(theta, self.X) @ self.y / len(self.y) - 0.5 * self.strength * V
 
     def K(self, theta, other):
         """Return K(θ_i, θ'_j), shape (m, m'), for particles of shapes (m, p) and (m', p)."""
@@ -59,8 +64,10 @@ class EmpiricalKernel:
 
     def grad_F(self, theta):
         """Return ∇F(θ_i), shape (m, p)."""
-        data = np.einsum("inp,n->ip", self.model.feature_gradients(theta, self.X), self.y) / len(self.y)
-        return data - 0.5 * self.strength * self.regularizer.gradient(theta)
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        gradient = np.einsum("inp,n->ip", self.model.feature_gradients(theta, self.X), self.y) / len(self.y)
+        self.model.add_regularizer(self.regularizer, theta, -0.5 * self.strength, np.empty(len(theta)), gradient)
+        return gradient
 
     def grad_K(self, theta, other):
         """Return ∇₁K(θ_i, θ'_j), the gradient in the first argument, shape (m, m', p)."""

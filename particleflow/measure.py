@@ -1,6 +1,7 @@
 """Empirical measures μ_m = (1/m) Σ δ_{θ_i}: the particles as one array with named blocks, and laws to start from.
 
-The initial laws give two-layer particles θ = (a, w), a ∈ R, w ∈ R^d; `gaussian` gives those of any layout.
+The initial laws give two-layer particles θ = (a, w), a ∈ R, w ∈ R^d; `gaussian` gives those of any layout,
+`sphere` those of all networks.
 """
 
 from dataclasses import dataclass
@@ -148,11 +149,15 @@ def sphere(m, d, *, radius=1.0, rng):
     """Draw w uniformly on the unit sphere of R^d, with a = +radius and −radius in turn.
 
     The good start of Chizat & Bach (2018): for m → ∞ its support separates {−r0}×Θ from {r0}×Θ.
+    For two hidden layers the start is balanced: each W_k is uniform on the sphere of radius r0, u_k = ±r0 with random
+    signs and a = ±r0 √s in turn, so that a² = ‖u‖² and u_k² = ‖W_k‖².
 
     Parameters
     ----------
-    m, d : int
-        Number of particles and dimension of w.
+    m : int
+        Number of particles.
+    d : int or Layout
+        Dimension of w, or the layout of a network's particles: blocks (a, w) or (a, u, W).
     radius : float
         r0 > 0.
     rng : int or numpy.random.Generator
@@ -161,21 +166,33 @@ def sphere(m, d, *, radius=1.0, rng):
     Returns
     -------
     EmpiricalMeasure
-        m two-layer particles (a, w).
+        m particles, (a, w) unless a layout says otherwise.
 
     Raises
     ------
     InvalidInput
-        If m or d is not a positive integer or the radius is not positive.
+        If m or d is not a positive integer, the layout is not that of a network, or the radius is not positive.
     """
-    _check(m, d, radius)
-    return _two_layer(_alternating(m, radius), _directions(m, d, rng))
+    if not isinstance(d, Layout):
+        _check(m, d, radius)
+        return _two_layer(_alternating(m, radius), _directions(m, d, rng))
+    _check(m, 1, radius)
+    if d.names == ("a", "w"):
+        return sphere(m, d.size - 1, radius=radius, rng=rng)
+    if d.names != ("a", "u", "W"):
+        raise InvalidInput(f"the sphere is not defined for particles with the blocks {', '.join(d.names)}")
+    rng = np.random.default_rng(rng)
+    u, W = ((m, *(length for _, length in axes)) for _, axes in d.blocks[1:])
+    directions = rng.standard_normal(W)
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    signs, a = rng.choice([-1.0, 1.0], size=u), _alternating(m, radius * np.sqrt(u[1]))
+    return EmpiricalMeasure.from_blocks(d, a=a, u=radius * signs, W=radius * directions)
 
 
 def gaussian(m, d, *, radius=1.0, rng):
     """Draw every entry of every particle independently from N(0, radius²).
 
-    Parameters as in `sphere`, but that d may also be a `Layout`: that of other particles than two-layer ones.
+    Parameters as in `sphere`, for any `Layout`.
     """
     layout = d if isinstance(d, Layout) else None
     _check(m, 1 if layout else d, radius)
@@ -184,7 +201,10 @@ def gaussian(m, d, *, radius=1.0, rng):
 
 
 def half_sphere(m, d, *, radius=1.0, rng):
-    """Like `sphere`, with w_1 ≥ 0 only: half of all directions are missing, a bad start. Parameters as in `sphere`."""
+    """Like `sphere`, with w_1 ≥ 0 only: half of all directions are missing, a bad start.
+
+    Parameters as in `sphere`; d is an integer.
+    """
     _check(m, d, radius)
     w = _directions(m, d, rng)
     w[:, 0] = np.abs(w[:, 0])
@@ -195,7 +215,7 @@ def one_signed(m, d, *, radius=1.0, rng):
     """Take a = +radius for every particle and w uniform on the sphere of radius radius/2: a bad start.
 
     With a 1-homogeneous activation and the path norm, a² − ‖w‖² > 0 is conserved: no a ever changes sign.
-    Parameters as in `sphere`.
+    Parameters as in `sphere`; d is an integer.
     """
     _check(m, d, radius)
     return _two_layer(np.full(m, float(radius)), 0.5 * radius * _directions(m, d, rng))

@@ -231,7 +231,8 @@ class Fit:
         count = data.d - data.bias
         _require(count == 1, trajectory, f"has {count} input features: the fitted function can be drawn for one")
         _require({"kind", "activation"} <= model.keys(), trajectory, "does not say which model it belongs to")
-        self.data, self.model = data, build_model(model["kind"], model["activation"])
+        sizes = {name: model[name] for name in ("s", "supports") if name in model}
+        self.data, self.model = data, build_model(model["kind"], model["activation"], **sizes)
         inputs = np.concatenate([data.X[:, 0], data.X_test[:, 0]])
         self._X = self._with_bias(np.linspace(inputs.min(), inputs.max(), 801))
         self.x = data.inputs_in_units(self._X)[:, 0]

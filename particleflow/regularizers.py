@@ -1,10 +1,10 @@
 """Regularisers V(θ) of one particle, entering the energy as λ∫V dμ and the potential as (λ/2)V.
 
-For a two-layer particle θ = (a, w):
-
-- path norm: |a|‖w‖, positively homogeneous of degree 2 (Lazarus 2022, §2.2.1; Chizat & Bach 2018)
+- path norm: |a|‖w‖ for two layers, |a| Σ_k |u_k|‖W_k‖ for more: homogeneous in every block (Lazarus 2022, §2.2.1;
+  Chizat & Bach 2018)
 - norm: ‖θ‖ (Lazarus 2022, §2.2.1)
 - squared norm: ‖θ‖², weight decay
+- scaled squared norm: |a|‖w‖² for two layers, |a|(‖u‖² + ‖W‖²) for more (Lazarus 2022, listing in §2.5.2)
 - none: 0
 
 At a kink the gradient is 0: |·|'(0) = 0 and w/‖w‖ = 0 at w = 0.
@@ -18,12 +18,16 @@ import numpy as np
 from particleflow.errors import lookup
 from particleflow.jit import jit
 
-NONE, PATH_NORM, NORM, SQUARED_NORM = range(4)
+NONE, PATH_NORM, NORM, SQUARED_NORM, SCALED_SQUARED_NORM = range(5)
+SMOOTH = NONE, SQUARED_NORM
+"""Those without kinks."""
 
 
 @dataclass(frozen=True)
 class Regularizer:
-    """A regulariser V: Θ → [0, ∞) of two-layer particles θ = (a, w).
+    """A regulariser V: Θ → [0, ∞).
+
+    The methods here are for two-layer particles θ = (a, w); a model's `regularizer_value` is for its own particles.
 
     Attributes
     ----------
@@ -32,7 +36,7 @@ class Regularizer:
     code : int
         What the compiled kernels switch on.
     formula : str
-        V as a formula (Matplotlib's mathtext).
+        V of a two-layer particle as a formula (Matplotlib's mathtext).
     """
 
     name: str
@@ -60,6 +64,7 @@ REGULARIZERS = {
         Regularizer("path-norm", PATH_NORM, r"|a|\,\|w\|"),
         Regularizer("norm", NORM, r"\|\theta\|"),
         Regularizer("squared-norm", SQUARED_NORM, r"\|\theta\|^2"),
+        Regularizer("scaled-squared-norm", SCALED_SQUARED_NORM, r"|a|\,\|w\|^2"),
         Regularizer("none", NONE, r"0"),
     )
 }
@@ -72,7 +77,7 @@ def get_regularizer(name):
 
 @jit
 def add_regularizer(code, theta, scale, value, gradient):
-    """Fill `value` (m,) with V(θ_i) and add scale·∇V(θ_i) to `gradient` (m, p)."""
+    """Fill `value` (m,) with V(θ_i) and add scale·∇V(θ_i) to `gradient` (m, p), for θ = (a, w)."""
     m, p = theta.shape
     for i in range(m):
         a = theta[i, 0]
@@ -93,8 +98,51 @@ def add_regularizer(code, theta, scale, value, gradient):
             value[i] = a * a + square
             per_w = 2.0 * scale
             gradient[i, 0] += per_w * a
+        elif code == SCALED_SQUARED_NORM:
+            value[i] = abs(a) * square
+            gradient[i, 0] += scale * square * np.sign(a)
+            per_w = 2.0 * scale * abs(a)
         else:
             value[i] = 0.0
             per_w = 0.0
         for k in range(1, p):
             gradient[i, k] += per_w * theta[i, k]
+
+
+@jit
+def add_support_regularizer(code, supports, own, theta, scale, value, gradient):
+    """Do as `add_regularizer` for particles with two hidden layers, path norm and scaled squared norm only.
+
+    V_i = |a_i| Σ_k |u_ik|‖W_q‖ or |a_i| Σ_k (u_ik² + ‖W_q‖²) with q = supports[i, k], left out where that is negative.
+    Each row θ_i = (a_i, u_i, …) ends with `own` of the first-layer neurons W_q ∈ R^d. The gradient is that of Σ_i V_i.
+    """
+    m, s = supports.shape
+    d = (theta.shape[1] - 1 - s) // own
+    norms = np.empty(m * own)
+    pull = np.zeros(m * own)  # of ‖W_q‖, or of ‖W_q‖²
+    for q in range(m * own):
+        start = 1 + s + (q % own) * d
+        norms[q] = math.sqrt(np.sum(theta[q // own, start : start + d] ** 2))
+    for i in range(m):
+        a = theta[i, 0]
+        total = 0.0
+        for k in range(s):
+            q, u = supports[i, k], theta[i, 1 + k]
+            if q >= 0:
+                if code == PATH_NORM:
+                    total += abs(u) * norms[q]
+                    gradient[i, 1 + k] += scale * abs(a) * np.sign(u) * norms[q]
+                    pull[q] += abs(a) * abs(u)
+                else:
+                    total += u * u + norms[q] * norms[q]
+                    gradient[i, 1 + k] += 2.0 * scale * abs(a) * u
+                    pull[q] += abs(a)
+        value[i] = abs(a) * total
+        gradient[i, 0] += scale * np.sign(a) * total
+    for q in range(m * own):
+        per_w = 2.0 * scale * pull[q]
+        if code == PATH_NORM:
+            per_w = scale * pull[q] / norms[q] if norms[q] > 0.0 else 0.0
+        start = 1 + s + (q % own) * d
+        for k in range(start, start + d):
+            gradient[q // own, k] += per_w * theta[q // own, k]

@@ -9,7 +9,7 @@ from particleflow.errors import InvalidInput
 
 
 def random_teacher(model, *, d, neurons=10, rng):
-    """Draw a teacher's particles, all entries from N(0, 1).
+    """Draw a teacher's particles, all parameters from N(0, 1).
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def random_teacher(model, *, d, neurons=10, rng):
     d : int
         Dimension of the inputs.
     neurons : int
-        m_t, the number of neurons.
+        m_t, the number of neurons; a hard-synchronized teacher has as many as supports.
     rng : int or numpy.random.Generator
         Seed or source of randomness.
 
@@ -29,10 +29,10 @@ def random_teacher(model, *, d, neurons=10, rng):
     Raises
     ------
     InvalidInput
-        If d or neurons is not a positive integer.
+        If d or neurons is not a positive integer, or neurons is not the number of the model's supports.
     """
     _check_counts({"data.d": d, "data.teacher.neurons": neurons})
-    return np.random.default_rng(rng).standard_normal((neurons, model.layout(d).size))
+    return model.admissible(np.random.default_rng(rng).standard_normal((neurons, model.layout(d).size)))
 
 
 def teacher_dataset(model, *, n, d, neurons=10, bias=False, rng):

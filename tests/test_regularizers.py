@@ -10,6 +10,7 @@ TRUTH = {
     "path-norm": lambda theta: np.abs(theta[:, 0]) * np.linalg.norm(theta[:, 1:], axis=1),
     "norm": lambda theta: np.linalg.norm(theta, axis=1),
     "squared-norm": lambda theta: np.sum(theta**2, axis=1),
+    "scaled-squared-norm": lambda theta: np.abs(theta[:, 0]) * np.sum(theta[:, 1:] ** 2, axis=1),
     "none": lambda theta: np.zeros(len(theta)),
 }
 

@@ -62,7 +62,7 @@ def test_path_against_tiny_euler_steps(start):
 
 
 @pytest.mark.parametrize("start", ["sphere", "gaussian"])
-@pytest.mark.parametrize("regularizer", ["path-norm", "norm", "none"])
+@pytest.mark.parametrize("regularizer", ["path-norm", "norm", "scaled-squared-norm", "none"])
 def test_energy_balance_falls_with_the_tolerance(start, regularizer):
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), noisy_sine(), regularizer=regularizer, strength=1e-2)
     measure = getattr(pf, start)(200, 2, rng=0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from particleflow.gaussian_kernels import interact
 from particleflow.models.sliding import SlidingVelocity
-from particleflow.regularizers import NORM, PATH_NORM, add_regularizer
+from particleflow.regularizers import SMOOTH, add_regularizer
 
 # About 0.1 s of work: between two slabs of particles Python can react to a signal.
 _SLAB_PAIRS = 2e6
@@ -42,6 +42,6 @@ def make_population_velocity(kernel, m):
         np.negative(out, out=out)
         return {"risk": risk, "regularization": kernel.strength * float(value.mean())}
 
-    if kernel.regularizer.code not in (PATH_NORM, NORM):
+    if kernel.regularizer.code in SMOOTH:
         return velocity
     return SlidingVelocity(velocity, np.empty((0, d)), np.empty(0), kernel.regularizer.code, 0.5 * kernel.strength, m)

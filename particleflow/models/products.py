@@ -33,3 +33,18 @@ def add_transposed_product(left, right, out, work):
         for k in range(left.shape[1]):
             for j in range(right.shape[1]):
                 out[k, j] += left[i, k] * right[i, j]
+
+
+@jit
+def add_product(left, right, columns, out, work):
+    """Add left (m, n) times right (n, d) to out (m, d); `columns` is rightᵀ, and `work` has the shape of out."""
+    if right.shape[1] > SMALL:
+        np.dot(left, right, work)
+        out += work
+        return
+    for i in range(left.shape[0]):
+        for k in range(right.shape[1]):
+            total = 0.0
+            for j in range(left.shape[1]):
+                total += left[i, j] * columns[k, j]
+            out[i, k] += total

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.regularizers import NORM, PATH_NORM
+from particleflow.regularizers import NORM, PATH_NORM, SCALED_SQUARED_NORM
 
 # In the place of the number of a datum: the kink of the regulariser, w = 0, and neither.
 REST, ORIGIN, NOWHERE = -1, -2, -3
@@ -19,13 +19,25 @@ _TURNS = 200
 
 
 @jit
+def _bends_at_a_zero(regularizer):
+    return regularizer in (PATH_NORM, SCALED_SQUARED_NORM)
+
+
+@jit
+def _pull_to_a_zero(theta, regularizer, weight):
+    """Return (λ/2) V / |a|, by which V = |a|‖w‖ or |a|‖w‖² drives a to 0."""
+    square = np.sum(theta[1:] ** 2)
+    return weight * (math.sqrt(square) if regularizer == PATH_NORM else square)
+
+
+@jit
 def resting_place(held, before, ahead, theta, velocity, free, kinks, jumps, regularizer, weight, at_origin):
     """Return where a particle rests after a step, REST, ORIGIN or NOWHERE; put it there, in place.
 
     `held` is where it rested before; `free` its plain velocity if that was at w = 0.
     """
     if held == REST:
-        still = np.sum(velocity * velocity) == 0.0 or (regularizer == PATH_NORM and velocity[0] == 0.0)
+        still = np.sum(velocity * velocity) == 0.0 or (_bends_at_a_zero(regularizer) and velocity[0] == 0.0)
         return REST if still else NOWHERE
     if held == ORIGIN:
         share = weight if regularizer == PATH_NORM else 0.0
@@ -41,8 +53,8 @@ def resting_place(held, before, ahead, theta, velocity, free, kinks, jumps, regu
 @jit
 def slide_at_rest(theta, velocity, regularizer, weight):
     """Subtract from the velocity of a particle at rest on the kink of V the share that makes it least."""
-    if regularizer == PATH_NORM and theta[0] == 0.0:
-        share = weight * math.sqrt(np.sum(theta[1:] ** 2))
+    if _bends_at_a_zero(regularizer) and theta[0] == 0.0:
+        share = _pull_to_a_zero(theta, regularizer, weight)
         velocity[0] = math.copysign(max(0.0, abs(velocity[0]) - share), velocity[0])
     elif regularizer == NORM and np.sum(theta * theta) == 0.0:
         size = math.sqrt(np.sum(velocity * velocity))
@@ -52,7 +64,7 @@ def slide_at_rest(theta, velocity, regularizer, weight):
 @jit
 def _meets_rest(before, ahead, theta, regularizer):
     """Return whether the kink of V lies between `before` and where the step led, or where it set out to."""
-    if regularizer == PATH_NORM:
+    if _bends_at_a_zero(regularizer):
         return before[0] * theta[0] < 0.0 or before[0] * ahead[0] < 0.0
     if regularizer == NORM:
         return np.sum(before * theta) < 0.0 or np.sum(before * ahead) < 0.0
@@ -62,8 +74,8 @@ def _meets_rest(before, ahead, theta, regularizer):
 @jit
 def _comes_to_rest(theta, velocity, regularizer, weight):
     """Move the particle onto the kink of V if it cannot leave it; return whether it does not."""
-    if regularizer == PATH_NORM:
-        share = weight * math.sqrt(np.sum(theta[1:] ** 2))
+    if _bends_at_a_zero(regularizer):
+        share = _pull_to_a_zero(theta, regularizer, weight)
         rests = abs(velocity[0] + share * np.sign(theta[0])) < share
         if rests:
             theta[0] = 0.0

@@ -1,13 +1,13 @@
 """Sliding along kinks: the exact flow where the velocity jumps.
 
 Kinks make the velocity of a two-layer particle θ = (a, w) jump: those of the activation, ⟨w, x_j⟩ = 0 for relu, where
-it jumps by −a r_j x_j with r_j = ½ℓ'_j / n; those of the regulariser, a = 0 for the path norm and θ = 0 for the norm;
-and w = 0 for both. Where the potential is convex across a kink (a r_j > 0; always, for the regulariser) and the
-velocities on both sides point to the kink, the particle stays on it. An explicit scheme would chatter there: its
-particles jump from side to side for ever, its steps stay small, and the dissipation it adds up is that of the zigzag.
-The solution, in the sense of Filippov (1988), slides along the kink with the velocity of least norm among the mixtures
-of both sides (the minimal element of the subdifferential, as for every gradient flow: Brezis 1973; Ambrosio, Gigli,
-Savaré 2008, §1.4).
+it jumps by −a r_j x_j with r_j = ½ℓ'_j / n; those of the regulariser, a = 0 for the path norm and the scaled squared
+norm, θ = 0 for the norm; and w = 0 for relu and the path norm. Where the potential is convex across a kink (a r_j > 0;
+always, for the regulariser) and the velocities on both sides point to the kink, the particle stays on it. An explicit
+scheme would chatter there: its particles jump from side to side for ever, its steps stay small, and the dissipation it
+adds up is that of the zigzag. The solution, in the sense of Filippov (1988), slides along the kink with the velocity of
+least norm among the mixtures of both sides (the minimal element of the subdifferential, as for every gradient flow:
+Brezis 1973; Ambrosio, Gigli, Savaré 2008, §1.4).
 
 A *contact* is a pair (particle, kink) that slides. Contacts are made and released between steps, by `settle`; within a
 step they are fixed, and `slide` replaces the velocities of the particles in contact by those of least norm.

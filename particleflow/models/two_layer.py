@@ -17,7 +17,7 @@ from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
 from particleflow.models.products import SMALL, add_transposed_product, multiply
 from particleflow.models.sliding import SlidingVelocity
-from particleflow.regularizers import NONE, NORM, PATH_NORM, add_regularizer
+from particleflow.regularizers import NONE, PATH_NORM, SMOOTH, add_regularizer
 
 # About 0.1 s of work: between two slabs of data Python can react to a signal.
 _SLAB_FLOPS = 5e8
@@ -38,6 +38,8 @@ class TwoLayer:
     """
 
     kind = "two-layer"
+    parameters = ()
+    exchangeable = True
 
     def __init__(self, activation="relu"):
         self.activation = get_activation(activation)
@@ -45,6 +47,10 @@ class TwoLayer:
     def layout(self, d):
         """Return the layout of θ = (a, w) for inputs in R^d."""
         return two_layer_layout(d)
+
+    def admissible(self, theta):
+        """Return the particles: every entry is a parameter."""
+        return theta
 
     def features(self, theta, X):
         """Return φ(θ_i, x_j) = a_i σ(⟨w_i, x_j⟩), shape (m, n)."""
@@ -74,15 +80,23 @@ class TwoLayer:
 
         def velocity(theta, out):
             risk = drift(theta, out)
-            add_regularizer(regularizer.code, theta, 0.5 * strength, value, out)
+            self.add_regularizer(regularizer, theta, 0.5 * strength, value, out)
             np.negative(out, out=out)
             return {"risk": risk, "regularization": strength * float(value.mean())}
 
         kinked = self.activation.code == RELU
-        if not sliding or not (kinked or regularizer.code in (PATH_NORM, NORM)):
+        if not sliding or (not kinked and regularizer.code in SMOOTH):
             return velocity
         kinks, residuals = (data.X, drift.residuals) if kinked else (data.X[:0], drift.residuals[:0])
         return SlidingVelocity(velocity, kinks, residuals, regularizer.code, 0.5 * strength, m)
+
+    def add_regularizer(self, regularizer, theta, scale, value, gradient):
+        """Fill value (m,) with V(θ_i) and add scale·∇V(θ_i) to gradient (m, p)."""
+        add_regularizer(regularizer.code, theta, scale, value, gradient)
+
+    def regularizer_value(self, regularizer, theta):
+        """Return V(θ_i), shape (m,)."""
+        return regularizer.value(theta)
 
     def conserved(self, theta, regularizer):
         """Return k a² − ‖w‖², shape (m,), where the flow conserves it.

@@ -1,0 +1,280 @@
+"""Networks with two hidden layers, the second of which reads few neurons of the first (Lazarus 2022, §2.4, §2.5).
+
+    f(x) = (1/m) Σ_i a_i σ(q_i),   q_i = Σ_k u_ik σ(z_S(i,k)),   z_q = ⟨W_q, x⟩.
+
+The supports S say which first-layer neuron q = S(i, k) cluster i reads by its k-th weight; an edge is a pair (i, k).
+Three-layer particles have s neurons of their own each, S(i, k) = i s + k; hard-synchronised ones share theirs.
+With r = ½ℓ'(f, y) / n and g_i = r σ'(q_i), sums over the data understood,
+
+    ∇_a_i = r σ(q_i),   ∇_u_ik = a_i g_i σ(z_q),   ∇_W_q = Σ_{(i,k): S(i,k) = q} a_i u_ik g_i σ'(z_q) x.
+
+Two matrix products and few passes over tiles that lie in cache, neurons × a few rows of data: loops run along the data,
+whatever m and s are, and a neuron's row is met by its readers without a gather.
+"""
+
+from importlib import import_module
+
+import numpy as np
+
+from particleflow.activations import activate, get_activation
+from particleflow.errors import InvalidInput
+from particleflow.jit import jit
+from particleflow.losses import half_derivatives, loss_values
+from particleflow.models.products import SMALL, add_product, multiply
+from particleflow.regularizers import NONE, PATH_NORM, SCALED_SQUARED_NORM, add_regularizer, add_support_regularizer
+
+# About 0.1 s of work: between two slabs of data Python can react to a signal.
+_SLAB_FLOPS = 5e8
+# Numbers in a buffer of neurons × data rows.
+_TILE = 2**18
+
+
+class TwoHiddenLayers:
+    """What three-layer and hard-synchronised networks share; see `particleflow.models.base.Model`.
+
+    A row of the particles is θ_i = (a_i, u_i, `own` first-layer neurons). Subclasses set `s`, the length of u_i, and
+    `own`, and give `supports_of` and `layout`.
+    """
+
+    def __init__(self, activation):
+        self.activation = get_activation(activation)
+
+    def admissible(self, theta):
+        """Return particles (m, p) with the entries that are no parameters set to 0; here there are none."""
+        return theta
+
+    def features(self, theta, X):
+        """Return φ_i(x_j) = a_i σ(Σ_k u_ik σ(⟨W_S(i,k), x_j⟩)), shape (m, n)."""
+        a, u, W = self._split(self.admissible(np.asarray(theta, dtype=np.float64)))
+        hidden, supports = self.activation.value(W @ X.T), np.maximum(self.supports_of(len(a)), 0)
+        q = np.zeros((len(a), len(X)))
+        for k in range(self.s):
+            q += u[:, k, None] * hidden[supports[:, k]]
+        return a[:, None] * self.activation.value(q)
+
+    def predict(self, theta, X):
+        """Return f(x_j) = (1/m) Σ_i φ_i(x_j), shape (n,); one tile of data at a time."""
+        theta, X = np.asarray(theta, dtype=np.float64), np.asarray(X, dtype=np.float64)
+        d = (theta.shape[1] - 1 - self.s) // self.own
+        if X.ndim != 2 or X.shape[1] != d:
+            raise InvalidInput(f"inputs have shape {X.shape}, expected (n, {d})")
+        f = np.empty(len(X))
+        rows = max(1, 2**22 // (len(theta) * self.own))
+        for start in range(0, len(X), rows):
+            tile = slice(start, start + rows)
+            f[tile] = np.mean(self.features(theta, X[tile]), axis=0)
+        return f
+
+    def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
+        """Return the compiled velocity of m particles; see `particleflow.models.base.Model`.
+
+        Where σ or V has kinks these particles do not slide along them, whatever `sliding` says: derivatives at kinks
+        are 0, and where a particle stays on one an explicit scheme zigzags and the energy balance fails.
+        """
+        drift = _Drift(self.activation.code, data, loss.code, self.supports_of(m), m * self.own)
+        value = np.empty(m)
+
+        def velocity(theta, out):
+            theta = self.admissible(theta)
+            risk = drift(*self._split(theta), out)
+            self.add_regularizer(regularizer, theta, 0.5 * strength, value, out)
+            np.negative(out, out=out)
+            return {"risk": risk, "regularization": strength * float(value.mean())}
+
+        return velocity
+
+    def add_regularizer(self, regularizer, theta, scale, value, gradient):
+        """Fill value (m,) with V_i and add scale·∇Σ_i V_i to gradient (m, p)."""
+        theta = self.admissible(theta)
+        if regularizer.code in (PATH_NORM, SCALED_SQUARED_NORM):
+            supports = self.supports_of(len(theta))
+            add_support_regularizer(regularizer.code, supports, self.own, theta, scale, value, gradient)
+        else:
+            add_regularizer(regularizer.code, theta, scale, value, gradient)
+
+    def regularizer_value(self, regularizer, theta):
+        """Return V_i, shape (m,)."""
+        theta = np.ascontiguousarray(theta, dtype=np.float64)
+        value = np.empty(len(theta))
+        self.add_regularizer(regularizer, theta, 0.0, value, np.zeros_like(theta))
+        return value
+
+    def conserved(self, theta, regularizer):
+        """Return k a_i² − ‖u_i‖², and for each first-layer neuron k Σ u² − ‖W‖² with the sum over its readers.
+
+        The flow conserves both for σ homogeneous of degree k without regulariser, and for k = 1 with the path norm too:
+        by Euler's identity k a ∂_a φ_i = u_i·∂_u φ_i, and k Σ u_ik ∂_u_ik = W_q·∂_W_q over the edges that read q.
+        """
+        k = self.activation.homogeneity
+        if k is None or not (regularizer.code == NONE or (k == 1 and regularizer.code == PATH_NORM)):
+            return {}
+        a, u, W = self._split(self.admissible(theta))
+        supports = self.supports_of(len(a))
+        edges = supports >= 0
+        read = np.bincount(supports[edges], u[edges] ** 2, len(W))
+        degree, second = ("" if k == 1 else k), k * read - np.sum(W**2, axis=1)
+        return {
+            f"{degree}a2_minus_u2": k * a**2 - np.sum(u**2, axis=1),
+            f"{degree}u2_minus_W2": second.reshape(len(a), self.own) if self.own > 1 else second,
+        }
+
+    def _split(self, theta):
+        """Return a (m,), u (m, s) and the first layer W (m·own, d)."""
+        m, stop = len(theta), 1 + self.s
+        return theta[:, 0], theta[:, 1:stop], np.ascontiguousarray(theta[:, stop:]).reshape(m * self.own, -1)
+
+
+class _Drift:
+    """The data part of ∇G for a fixed number of particles: buffers made once, work done by compiled kernels."""
+
+    def __init__(self, activation, data, loss, supports, units):
+        d, (m, s) = data.X.shape[1], supports.shape
+        if d > SMALL:
+            # The kernel calls SciPy's BLAS: loaded now, so that a limit on its threads can reach it.
+            import_module("scipy.linalg.cython_blas")
+        self.codes = activation, loss
+        self.X, self.y = data.X, data.y
+        self.graph = _edges(supports, units)
+        rows = max(16, min(256, _TILE // units // 8 * 8))
+        self.slab = rows * max(1, int(_SLAB_FLOPS / (((4 * d + 20) * units + 6 * m * s) * rows)))
+        self.tiles = (
+            np.empty(d * rows),
+            *(np.empty(units * rows) for _ in range(2)),
+            *(np.empty(m * rows) for _ in range(2)),
+            np.empty((4, rows)),
+            np.empty((units, d)),
+        )
+        self.gradient = np.empty(m), np.empty(m * s), np.empty((units, d))
+
+    def __call__(self, a, u, W, out):
+        network = np.ascontiguousarray(a), u.ravel(), W
+        for block in self.gradient:
+            block[...] = 0.0
+        risk = 0.0
+        for start in range(0, len(self.y), self.slab):
+            stop = min(start + self.slab, len(self.y))
+            args = self.X, self.y, start, stop, network, self.graph, self.tiles, self.gradient
+            risk += _accumulate(*self.codes, *args)
+        m, s = u.shape
+        out[:, 0] = self.gradient[0]
+        np.multiply(a[:, None], self.gradient[1].reshape(m, s), out=out[:, 1 : 1 + s])
+        out[:, 1 + s :] = self.gradient[2].reshape(m, -1)
+        return risk
+
+
+def _edges(supports, units):
+    """Return the edges by cluster (first edge of each, neuron, slot in u) and by neuron (the same, with cluster)."""
+    cluster, k = np.nonzero(supports >= 0)
+    unit, slot = supports[cluster, k], cluster * supports.shape[1] + k
+    by_unit = np.argsort(unit, kind="stable")
+    edges = range(len(supports) + 1), range(units + 1)
+    of_cluster, of_unit = np.searchsorted(cluster, edges[0]), np.searchsorted(unit[by_unit], edges[1])
+    return of_cluster, unit, slot, of_unit, cluster[by_unit], slot[by_unit]
+
+
+@jit
+def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, gradient):
+    """Add the data rows start..stop−1 to `gradient` (without the factor a of ∇_u); return their part of the risk."""
+    a, u, W = network
+    grad_a, grad_u, grad_W = gradient
+    columns, first_layer, first_slopes, second_layer, second_slopes, lines, product = tiles
+    n, d = X.shape
+    m, units, rows = a.size, W.shape[0], lines.shape[1]
+    risk = 0.0
+    for first in range(start, stop, rows):
+        count = min(rows, stop - first)
+        x = X[first : first + count]
+        # contiguous also where the last tile is shorter
+        x_columns = columns[: d * count].reshape(d, count)
+        h = first_layer[: units * count].reshape(units, count)
+        h_slope = first_slopes[: units * count].reshape(units, count)
+        p = second_layer[: m * count].reshape(m, count)
+        g = second_slopes[: m * count].reshape(m, count)
+        f, r = lines[0, :count], lines[1, :count]
+        for j in range(count):
+            f[j] = 0.0
+            for k in range(d):
+                x_columns[k, j] = x[j, k]
+        multiply(W, x_columns, h)
+        activate(activation, h.reshape(-1), h_slope.reshape(-1))
+        read(u, h, graph, p)
+        activate(activation, p.reshape(-1), g.reshape(-1))
+        for i in range(m):
+            for j in range(count):
+                f[j] += a[i] / m * p[i, j]
+        loss_values(loss, f, y[first : first + count], r)
+        for j in range(count):
+            risk += r[j]
+        half_derivatives(loss, f, y[first : first + count], r)
+        for j in range(count):
+            r[j] /= n
+        for i in range(m):
+            total = 0.0
+            for j in range(count):
+                total += r[j] * p[i, j]
+                g[i, j] *= r[j]
+            grad_a[i] += total
+        pull_back(a, u, h, g, graph, lines[2, :count], h_slope, grad_u)
+        add_product(h_slope, x, x_columns, grad_W, product)
+    return risk / n
+
+
+@jit
+def read(u, h, graph, q):
+    """Fill q (m, count) with Σ_k u_ik h_S(i,k), where h (units, count) are the values of the first layer."""
+    of_cluster, unit, slot = graph[:3]
+    count = h.shape[1]
+    for i in range(q.shape[0]):
+        row = q[i]
+        e, end = of_cluster[i], of_cluster[i + 1]
+        row[:] = 0.0
+        while e + 3 < end:  # four rows at once: a quarter of the traffic
+            u0, u1, u2, u3 = u[slot[e]], u[slot[e + 1]], u[slot[e + 2]], u[slot[e + 3]]
+            h0, h1, h2, h3 = h[unit[e]], h[unit[e + 1]], h[unit[e + 2]], h[unit[e + 3]]
+            for j in range(count):
+                row[j] += u0 * h0[j] + u1 * h1[j] + u2 * h2[j] + u3 * h3[j]
+            e += 4
+        while e < end:
+            h0 = h[unit[e]]
+            for j in range(count):
+                row[j] += u[slot[e]] * h0[j]
+            e += 1
+
+
+@jit
+def pull_back(a, u, h, g, graph, pull, slope, grad_u):
+    """Add Σ_j g_ij h_qj to grad_u for every edge, and multiply slope_q by Σ a_i u_ik g_i over the readers of q."""
+    of_unit, cluster, slot = graph[3:]
+    count = h.shape[1]
+    for q in range(h.shape[0]):
+        pull[:] = 0.0
+        value = h[q]
+        e, end = of_unit[q], of_unit[q + 1]
+        while e + 3 < end:  # four readers at once
+            c0, c1, c2, c3 = cluster[e], cluster[e + 1], cluster[e + 2], cluster[e + 3]
+            s0, s1, s2, s3 = slot[e], slot[e + 1], slot[e + 2], slot[e + 3]
+            w0, w1, w2, w3 = a[c0] * u[s0], a[c1] * u[s1], a[c2] * u[s2], a[c3] * u[s3]
+            g0, g1, g2, g3 = g[c0], g[c1], g[c2], g[c3]
+            t0 = t1 = t2 = t3 = 0.0
+            for j in range(count):
+                t0 += g0[j] * value[j]
+                t1 += g1[j] * value[j]
+                t2 += g2[j] * value[j]
+                t3 += g3[j] * value[j]
+                pull[j] += w0 * g0[j] + w1 * g1[j] + w2 * g2[j] + w3 * g3[j]
+            grad_u[s0] += t0
+            grad_u[s1] += t1
+            grad_u[s2] += t2
+            grad_u[s3] += t3
+            e += 4
+        while e < end:
+            weight = a[cluster[e]] * u[slot[e]]
+            line = g[cluster[e]]
+            total = 0.0
+            for j in range(count):
+                total += line[j] * value[j]
+                pull[j] += weight * line[j]
+            grad_u[slot[e]] += total
+            e += 1
+        for j in range(count):
+            slope[q, j] *= pull[j]
