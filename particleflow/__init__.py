@@ -8,7 +8,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "errors": ("InvalidInput", "ParticleflowError", "TrajectoryError"),
+    "errors": ("InvalidInput", "ParticleflowError", "TrajectoryError", "TransportFailed"),
     "measure": (
         "EmpiricalMeasure",
         "Layout",
@@ -19,6 +19,7 @@ _ROOMS = {
         "one_signed",
         "sphere",
     ),
+    "transport": ("Coupling", "coupling", "Matcher", "matching", "row_measure", "w2", "w2_squared"),
     "activations": ("Activation", "get_activation"),
     "losses": ("Loss", "get_loss"),
     "regularizers": ("Regularizer", "get_regularizer"),

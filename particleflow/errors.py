@@ -9,6 +9,10 @@ class InvalidInput(ParticleflowError, ValueError):
     """A value given by the user cannot be used: configuration, data, particles or options."""
 
 
+class TransportFailed(ParticleflowError):
+    """An optimal transport problem was not solved, or its solution could not be proved optimal."""
+
+
 class TrajectoryError(ParticleflowError):
     """A trajectory file cannot be read, written or understood."""
 

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "toml"),
-    ("measure", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "integrators"),
-    ("gaussian_kernels",),
+    ("measure", "assignment", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "integrators"),
+    ("gaussian_kernels", "transport"),
     ("models", "kernels", "pair_kernels", "teachers"),
     ("energy",),
     ("observers",),

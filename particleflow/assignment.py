@@ -1,0 +1,198 @@
+"""The linear assignment problem min_π Σ_i C[i, π(i)] over permutations, exact, and quick when a near solution is known.
+
+Prices v of the columns carry everything: with u_i = min_j (C_ij − v_j) the sum Σu + Σv bounds every assignment from
+below, and an assignment that uses only pairs with C_ij = u_i + v_j attains it. So any prices may start the search; good
+ones, of a problem solved just before, leave little to do.
+
+1. Keep the pairs of the given assignment that are tight for the given prices.
+2. Where many are not: an auction (Bertsekas 1988), rows bidding with a falling increment ε, for better prices.
+3. Row reduction and shortest augmenting paths (Jonker & Volgenant 1987) for the rows that are still free: exact.
+"""
+
+import numpy as np
+
+from particleflow.jit import jit
+
+LANES = 32  # running minima kept side by side: they fill vector registers without giving up what NaN means
+AUCTION_FROM = 0.25  # the share of free rows from which an auction pays
+FIRST_INCREMENT, LAST_INCREMENT, FALL = 0.25, 1e-5, 0.1  # of ε, the first two in units of the largest cost
+
+
+def assign(cost, start=None):
+    """Return the cheapest assignment of rows to columns, and prices that prove it.
+
+    Parameters
+    ----------
+    cost : ndarray, shape (m, m), float64, C-contiguous
+        Finite and nonnegative.
+    start : (permutation, v), optional
+        What a call for a similar cost returned. It changes how long the search takes, not how good its result is.
+
+    Returns
+    -------
+    permutation : ndarray, shape (m,)
+        The column of each row.
+    v : ndarray, shape (m,)
+        Prices of the columns: Σ_i min_j (C_ij − v_j) + Σ_j v_j is the cost of the assignment, up to rounding.
+
+    References
+    ----------
+    Jonker & Volgenant (1987), "A shortest augmenting path algorithm for dense and sparse linear assignment problems".
+    Bertsekas (1988), "The auction algorithm: a distributed relaxation method for the assignment problem".
+    """
+    m = len(cost)
+    if m == 1:
+        return np.zeros(1, dtype=np.int64), np.zeros(1)
+    # A cold start is the nearest column of each row: for clouds that nearly coincide it is the solution already.
+    columns, v = (cost.argmin(axis=1), np.zeros(m)) if start is None else (start[0].copy(), start[1] - start[1].mean())
+    rows, lanes = np.empty(m, dtype=np.int64), np.empty((3, LANES))
+    free, excess = keep_tight(cost, v, columns, rows, 0.0, lanes)
+    if len(free) > AUCTION_FROM * m:
+        largest = cost.max()
+        first = FIRST_INCREMENT * largest if start is None else min(FIRST_INCREMENT * largest, 2 * excess)
+        auction(cost, v, columns, rows, first, LAST_INCREMENT * largest, lanes)
+        v -= v.mean()  # only differences matter; those of small numbers keep their digits
+        free, _ = keep_tight(cost, v, columns, rows, 0.0, lanes)
+    for _ in range(2):
+        free = reduce_rows(cost, v, columns, rows, free, lanes)
+    augment(cost, v, columns, rows, free, lanes)
+    return columns, v
+
+
+@jit
+def row_minima(cost, v):
+    """Return u_i = min_j (C_ij − v_j), shape (m,): the largest u with u_i + v_j ≤ C_ij."""
+    lanes = np.empty((3, LANES))
+    u = np.empty(len(cost))
+    for i in range(len(cost)):
+        u[i] = two_smallest(cost[i], v, lanes)[0]
+    return u
+
+
+@jit
+def two_smallest(row, v, lanes):
+    """Return the smallest of row − v, where it is, and the second smallest."""
+    first, second, where = lanes[0], lanes[1], lanes[2]
+    first[:] = np.inf
+    second[:] = np.inf
+    where[:] = 0.0
+    n = row.shape[0]
+    for start in range(0, n, LANES):
+        for lane in range(min(LANES, n - start)):
+            value = row[start + lane] - v[start + lane]
+            smaller = value < first[lane]
+            loser = first[lane] if smaller else value
+            first[lane] = value if smaller else first[lane]
+            second[lane] = loser if loser < second[lane] else second[lane]
+            where[lane] = start if smaller else where[lane]
+    best = 0
+    for lane in range(1, LANES):
+        if first[lane] < first[best]:
+            best = lane
+    runner_up = second[best]
+    for lane in range(LANES):
+        if lane != best:
+            runner_up = min(runner_up, first[lane])
+    return first[best], int(where[best]) + best, runner_up
+
+
+@jit
+def keep_tight(cost, v, columns, rows, slack, lanes):
+    """Keep the pairs with C_ij − v_j ≤ u_i + slack; return the rows left free and the mean of what pairs exceed u by."""
+    m = len(cost)
+    free, count, excess = np.empty(m, np.int64), 0, 0.0
+    rows[:] = -1
+    for i in range(m):
+        j = columns[i]
+        if j >= 0:
+            over = cost[i, j] - v[j] - two_smallest(cost[i], v, lanes)[0]
+            excess += over
+            if over <= slack and rows[j] < 0:
+                rows[j] = i
+                continue
+        columns[i] = -1
+        free[count] = i
+        count += 1
+    return free[:count], excess / m
+
+
+@jit
+def auction(cost, v, columns, rows, increment, last, lanes):
+    """Improve the prices v: free rows bid for their best columns, at increments that fall to the last."""
+    while True:
+        free, _ = keep_tight(cost, v, columns, rows, increment, lanes)
+        waiting, count = np.empty(len(cost), np.int64), len(free)
+        waiting[:count] = free
+        while count > 0:
+            i = waiting[count - 1]
+            best, j, second = two_smallest(cost[i], v, lanes)
+            v[j] -= second - best + increment
+            count -= 1
+            if rows[j] >= 0:
+                columns[rows[j]] = -1
+                waiting[count] = rows[j]
+                count += 1
+            columns[i], rows[j] = j, i
+        if increment <= last:
+            return
+        increment = max(FALL * increment, last)
+
+
+@jit
+def reduce_rows(cost, v, columns, rows, free, lanes):
+    """Give free rows their best columns at the price of the second best; return the rows that are free afterwards."""
+    m = len(cost)
+    waiting, ahead, left = free.copy(), 0, 0
+    patience = 20 * m  # prices that fall by less than their rounding would go on for ever
+    while ahead < len(waiting):
+        i = waiting[ahead]
+        ahead += 1
+        patience -= 1
+        best, j, second = two_smallest(cost[i], v, lanes)
+        loser = rows[j]
+        v[j] -= second - best
+        columns[i], rows[j] = j, i
+        if loser < 0:
+            continue
+        columns[loser] = -1
+        if best < second and patience > 0:
+            ahead -= 1
+            waiting[ahead] = loser
+        else:
+            free[left] = loser
+            left += 1
+    return free[:left]
+
+
+@jit
+def augment(cost, v, columns, rows, free, lanes):
+    """Match each free row along a shortest path of exchanges, and move the prices so that every pair stays tight."""
+    m = len(cost)
+    distance, closed = np.empty(m), np.empty(m)  # closed is 0, or −∞ where the distance is final
+    came_from, final = np.empty(m, np.int64), np.empty(m, np.int64)
+    for root in free:
+        distance[:] = np.inf
+        closed[:] = 0.0
+        i, shift, count = root, 0.0, 0
+        while True:
+            for j in range(m):
+                through = cost[i, j] - v[j] + shift
+                nearer = (through < distance[j]) & (closed[j] == 0.0)
+                distance[j] = through if nearer else distance[j]
+                came_from[j] = i if nearer else came_from[j]
+            shortest, j, _ = two_smallest(distance, closed, lanes)
+            if rows[j] < 0:
+                break
+            closed[j] = -np.inf
+            final[count] = j
+            count += 1
+            i = rows[j]
+            shift = shortest - (cost[i, j] - v[j])
+        for other in final[:count]:
+            v[other] += distance[other] - shortest
+        while True:  # swap along the path, back to its root
+            i = came_from[j]
+            rows[j] = i
+            columns[i], j = j, columns[i]
+            if i == root:
+                break
