@@ -72,10 +72,8 @@ def three_marginal_program(c12, c13, c23):
 
 def _certified(costs, entries, b):
     """Return a lower bound of min ⟨c, π⟩ for Mπ = b, and π; M has one (row of each column, value) per entry."""
-    scale = costs.max()
-    if scale == 0:
-        return 0.0, np.zeros_like(costs)
-    columns, costs = np.arange(len(costs)), costs / scale  # the tolerances of the solver are absolute
+    scale = costs.max() or 1.0  # the tolerances of the solver are absolute
+    columns, costs = np.arange(len(costs)), costs / scale
     data = np.concatenate([np.full(len(columns), value) for _, value in entries])
     places = np.concatenate([row for row, _ in entries]), np.tile(columns, len(entries))
     M = sparse.csc_array((data, places), shape=(len(b), len(columns)))
@@ -83,4 +81,4 @@ def _certified(costs, entries, b):
     if result.status != 0:
         raise ParticleflowError(f"a linear program in {len(costs)} unknowns was not solved: {result.message}")
     dual = result.eqlin.marginals
-    return scale * max(0.0, float(dual @ b + np.min(costs - M.T @ dual))), result.x
+    return float(scale * max(0.0, dual @ b + np.min(costs - M.T @ dual))), result.x

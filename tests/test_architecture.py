@@ -12,12 +12,12 @@ PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "toml"),
     ("measure", "assignment", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "integrators"),
-    ("gaussian_kernels", "transport"),
-    ("models", "kernels", "pair_kernels", "teachers"),
+    ("gaussian_kernels", "permutation_search", "transport", "transport_programs"),
+    ("models", "kernels", "pair_kernels", "synchronization", "teachers"),
     ("energy",),
     ("observers",),
     ("flow", "storage", "plot_style", "checks"),
-    ("config", "plotting", "animation", "export", "summary"),
+    ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),
     ("cli",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
