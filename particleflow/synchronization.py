@@ -279,7 +279,9 @@ def _rows(rows, name="rows"):
         raise InvalidInput(f"{name} have shape {rows.shape}: valid is (m, s, q) with m ≥ 1, s ≥ 2 and q ≥ 1")
     if not np.isfinite(rows).all():
         cluster = int(np.flatnonzero(~np.isfinite(rows).all(axis=(1, 2)))[0])
-        raise InvalidInput(f"{name} of cluster {cluster} have a value that is NaN or infinite: valid are finite numbers")
+        raise InvalidInput(
+            f"{name} of cluster {cluster} have a value that is NaN or infinite: valid are finite numbers"
+        )
     return rows
 
 
