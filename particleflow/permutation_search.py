@@ -180,7 +180,7 @@ def _exchanged(costs, sigma, inverse, tails, indices):
 
 @jit
 def _label_cycles(sigma, label, position):
-    """Number the cycles of σ, and the indices along each of them; return how many cycles there are."""
+    """Label each index with its cycle and its position along it; return how many cycles there are."""
     label[:] = -1
     count = 0
     for i in range(len(sigma)):
@@ -232,7 +232,7 @@ def _draw(tails, m, position, rng):
 
 @jit
 def _anneal(costs, sigma, arrows, steps, hot, rng):
-    """Anneal σ in place by exchanges of two arrows (or of three: m-cycles only); return the best cost and permutation."""
+    """Anneal σ in place by exchanges of 2 arrows, or of 3 for m-cycles; return the best cost and its permutation."""
     m = len(sigma)
     inverse, label, position = _inverse(sigma), np.empty_like(sigma), np.empty_like(sigma)
     tails, indices = np.empty(arrows, np.int64), np.empty(arrows * len(costs), np.int64)

@@ -9,12 +9,13 @@ graph. For s = 2 and o = (0, 1), D_S(m) is W2²(μ¹, μ²) and D_cyc a travelli
 
     Σ_{k<l} W2²(μ^k, μ^l) ≤ B ≤ D_S(m) ≤ D_cyc,
 
-where B lets each power of σ be a permutation of its own. Rows everywhere are arrays (m, s, q); `cluster_rows` takes them
-from particles. Source: Lazarus 2022, §2.5.3 to §2.5.5, with the corrections that docs/mathematics.md states.
+where B lets each power of σ be a permutation of its own. Rows are arrays (m, s, q); `cluster_rows` takes them from
+particles. Source: Lazarus 2022, §2.5.3 to §2.5.5, whose last two inequalities do not hold as printed.
 """
 
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Real
 
 import numpy as np
 
@@ -50,8 +51,9 @@ class Bracket:
 
     @property
     def gap(self):
-        """(upper − lower) / lower, and 0 where both are 0."""
-        return 0.0 if self.upper == self.lower else float(np.divide(self.upper - self.lower, self.lower))
+        """(upper − lower) / lower: infinite where only the lower bound is 0, and 0 where both are."""
+        width = self.upper - self.lower
+        return width / self.lower if self.lower > 0 else float("inf") if width > 0 else 0.0
 
 
 # --- rows and the graph -----------------------------------------------------------------------------------------------
@@ -80,9 +82,9 @@ def cluster_rows(measure, rows="W"):
 
 
 def circulant_graph(m, offsets):
-    """Return which cluster reads which first-layer neuron: neuron j is read by cluster j + o_k (mod m) through its row k.
+    """Return who reads which neuron: first-layer neuron j is read by cluster j + o_k (mod m) through its row k.
 
-    The sub-neurons of one line read the same neuron; the edges of the synchronisation graph join every two of them.
+    The sub-neurons in line j read the same neuron: the edges of the synchronisation graph join every two of them.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def circulant_graph(m, offsets):
     """
     if not isinstance(m, (int, np.integer)) or m < 1:
         raise InvalidInput(f"m = {m!r}: valid are integers from 1")
-    return (np.arange(m)[:, None] + _offsets(offsets, m, len(tuple(offsets)))) % m
+    return (np.arange(m)[:, None] + _offsets(offsets, m, np.size(offsets))) % m
 
 
 def default_offsets(s):
@@ -154,9 +156,10 @@ def synchronization_term(rows, offsets=None, *, cycles=False):
 def synchronization_bracket(rows, offsets=None, *, cycles=False, seconds=None, rng):
     """Return bounds of D_S(m), or of D_cyc, for any number of clusters.
 
-    From above: annealing, started from the assignments of `bound_B` and of pairs of rows and from a rounding of the linear
-    program. From below: `sum_w2_squared`, `bound_B` and, if offsets differ by 2 at most and m ≤ 60, the linear program
-    of `mean_field_program` for the law of the rows, less the walks that no permutation (or no m-cycle) makes.
+    From above: annealing, started from the assignments of `bound_B` and of pairs of rows and from a rounding of the
+    linear program. From below: `sum_w2_squared`, `bound_B` and, if the largest difference of offsets is 2 and m ≤ 60,
+    the linear program of `mean_field_program` for the law of the rows, less the walks that no permutation (or no
+    m-cycle) makes.
 
     Parameters
     ----------
@@ -178,7 +181,7 @@ def synchronization_bracket(rows, offsets=None, *, cycles=False, seconds=None, r
         If the rows, the offsets or the seconds are invalid.
     """
     rows, offsets = _problem(rows, offsets)
-    if seconds is not None and not seconds >= 0:
+    if seconds is not None and not (isinstance(seconds, Real) and seconds >= 0):
         raise InvalidInput(f"seconds = {seconds!r}: valid are numbers from 0, or None")
     m, couplings = len(rows), _couplings(rows, offsets)
     costs = _cost_tables(couplings)
@@ -200,7 +203,7 @@ def synchronization_bracket(rows, offsets=None, *, cycles=False, seconds=None, r
 def sum_w2_squared(rows):
     """Return Σ_{k<l} W2²(μ^k, μ^l), where μ^k is the law of the k-th row; rows as in `synchronization_term`."""
     rows = _rows(rows)
-    return sum(w2_squared(rows[:, k], rows[:, l]) for k, l in combinations(range(rows.shape[1]), 2))
+    return sum(w2_squared(rows[:, j], rows[:, k]) for j, k in combinations(range(rows.shape[1]), 2))
 
 
 def bound_B(rows, offsets=None):
@@ -267,14 +270,17 @@ def multi_marginal(rows):
         If there are not three rows.
     """
     rows = _three(rows, "rows")
-    return three_marginal_program(*(_squares(rows[:, k], rows[:, l]) for k, l in combinations(range(3), 2)))
+    return three_marginal_program(*(_squares(rows[:, j], rows[:, k]) for j, k in combinations(range(3), 2)))
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _rows(rows, name="rows"):
-    rows = np.asarray(rows, dtype=np.float64)
+    try:
+        rows = np.asarray(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{name} are not an array of numbers: valid is one of shape (m, s, q)") from None
     if rows.ndim != 3 or 0 in rows.shape or rows.shape[1] < 2:
         raise InvalidInput(f"{name} have shape {rows.shape}: valid is (m, s, q) with m ≥ 1, s ≥ 2 and q ≥ 1")
     if not np.isfinite(rows).all():
@@ -308,9 +314,9 @@ def _problem(rows, offsets):
 
 def _pairs(rows, offsets):
     """Yield (h, left, right) for each pair of rows: its part of D is Σ_i ‖left_i − right_{σ^h(i)}‖², h > 0."""
-    for k, l in combinations(range(len(offsets)), 2):
-        step = offsets[l] - offsets[k]
-        yield (step, rows[:, k], rows[:, l]) if step > 0 else (-step, rows[:, l], rows[:, k])
+    for j, k in combinations(range(len(offsets)), 2):
+        step = offsets[k] - offsets[j]
+        yield (step, rows[:, j], rows[:, k]) if step > 0 else (-step, rows[:, k], rows[:, j])
 
 
 def _couplings(rows, offsets):
@@ -335,7 +341,7 @@ def _squares(left, right):
 
 
 def _walks(m, cycles):
-    """Return which (x, y, z) a permutation can run through: y = x means z = y; in a cycle of three or more none meet."""
+    """Return which (x, y, z) a permutation can run through: y = x means z = y; in a cycle of 3 or more none meet."""
     same = np.eye(m, dtype=bool)
     xy, yz, xz = same[:, :, None], same[None], same[:, None, :]
     return ~(xy | yz | xz) if cycles else xy == yz

@@ -76,19 +76,20 @@ def synchronization_graph_figure(m=6, s=2, *, offsets=None):
     """Draw the graph that joins the sub-neurons of one first-layer neuron; arguments as `hard_model_figure`."""
     readers, order = _graph(m, s, offsets)
     figure = PaperFigure(figsize=(WIDTH, WIDTH))
-    axes = _canvas(figure, (-1.3, 1.3), (-1.3, 1.3))
-    length = min(0.5, 2.8 / m)  # of a cluster along the circle
+    length = min(0.5, 2.8 / m)  # of a cluster along the circle of radius 1
+    label = 1.08 + 0.6 * length
+    axes = _canvas(figure, (-label - 0.08, label + 0.08), (-label - 0.08, label + 0.08))
     spots = _ring(m, np.argsort(order), 0.36 * length)
     for line in readers:
-        for k, l in combinations(range(s), 2):
-            _edge(axes, spots[line[k], k], spots[line[l], l], "0.35")
+        for j, k in combinations(range(s), 2):
+            _edge(axes, spots[line[j], j], spots[line[k], k], "0.35")
     for i, k in np.ndindex(readers.shape):
         _neuron(axes, spots[i, k], ROW_COLORS[k], size=min(8, 50 * length / s))
     for i, angle in enumerate(_angles(m)):
         centre, out = spots[i].mean(axis=0), np.array([np.cos(angle), np.sin(angle)])
-        shape = {"width": length, "height": 0.75 * length, "angle": np.degrees(angle) - 90}
+        shape = {"width": length, "height": (0.5 if s == 2 else 0.8) * length, "angle": np.degrees(angle) - 90}
         axes.add_patch(Ellipse(centre, **shape, facecolor="0.92", edgecolor="0.5", linewidth=0.6, zorder=0))
-        axes.text(*(1.24 * out), i + 1, ha="center", va="center", fontsize="small")
+        axes.text(*(label * out), i + 1, ha="center", va="center", fontsize="small")
     _legend(figure, s)
     return figure
 
