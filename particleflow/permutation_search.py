@@ -15,17 +15,12 @@ import numpy as np
 
 from particleflow.jit import jit
 
-HEATS = (1.0, 0.3, 0.1, 0.03)
+HEATS = (0.01, 0.5, 0.3, 0.2)
 """Temperatures at which annealing begins, in turn, in units of the mean cost of one index."""
 COLD = 0.01
 """The temperature at which it ends, relative to that at which it begins."""
 ROUNDS = 12
 """How often the search anneals when it is given no time."""
-
-
-def enumerated(costs, *, cycles):
-    """Return the least cost and its permutation by looking at all m! permutations, or all (m − 1)! m-cycles."""
-    return _enumerate(costs, cycles)
 
 
 def searched(costs, starts, *, cycles, seconds, floor, rng):
@@ -81,8 +76,12 @@ def _cost(costs, sigma):
     return total
 
 
+# --- enumeration ------------------------------------------------------------------------------------------------------
+
+
 @jit
-def _enumerate(costs, cycles):
+def enumerated(costs, cycles):
+    """Return the least cost and its permutation by looking at all m! permutations, or all (m − 1)! m-cycles."""
     m = costs.shape[1]
     order, sigma = np.arange(m), np.empty(m, np.int64)
     best, best_sigma = np.inf, np.arange(m)
@@ -239,10 +238,11 @@ def _anneal(costs, sigma, arrows, steps, hot, rng):
     _label_cycles(sigma, label, position)
     cost = best = _cost(costs, sigma)
     best_sigma = sigma.copy()
-    for step in range(steps):
+    temperature, cooling = hot, COLD ** (1 / steps)
+    for _ in range(steps):
+        temperature *= cooling
         if not _draw(tails, m, position, rng):
             continue
-        temperature = hot * COLD ** (step / steps)
         change = _exchanged(costs, sigma, inverse, tails, indices)
         if change > 0 and rng.random() >= math.exp(-change / temperature):
             _undo(sigma, tails)

@@ -149,7 +149,7 @@ def synchronization_term(rows, offsets=None, *, cycles=False):
     if m > LARGEST_ENUMERATION:
         most = LARGEST_ENUMERATION
         raise InvalidInput(f"rows of {m} clusters: exact are up to {most}; synchronization_bracket takes any number")
-    value, permutation = enumerated(_cost_tables(couplings), cycles=cycles)
+    value, permutation = enumerated(_cost_tables(couplings), cycles)
     return value / m, permutation
 
 
