@@ -13,8 +13,7 @@ import numpy as np
 
 from particleflow.jit import jit
 
-LANES = 32  # running minima kept side by side: they fill vector registers without giving up what NaN means
-AUCTION_FROM = 0.25  # the share of free rows from which an auction pays
+AUCTION_FROM = {"cold": 0.1, "warm": 0.6}  # the share of free rows from which an auction pays
 FIRST_INCREMENT, LAST_INCREMENT, FALL = 0.25, 1e-5, 0.1  # of ε, the first two in units of the largest cost
 
 
@@ -43,69 +42,69 @@ def assign(cost, start=None):
     m = len(cost)
     if m == 1:
         return np.zeros(1, dtype=np.int64), np.zeros(1)
-    # A cold start is the nearest column of each row: for clouds that nearly coincide it is the solution already.
-    columns, v = (cost.argmin(axis=1), np.zeros(m)) if start is None else (start[0].copy(), start[1] - start[1].mean())
-    rows, lanes = np.empty(m, dtype=np.int64), np.empty((3, LANES))
-    free, excess = keep_tight(cost, v, columns, rows, 0.0, lanes)
-    if len(free) > AUCTION_FROM * m:
-        largest = cost.max()
-        first = FIRST_INCREMENT * largest if start is None else min(FIRST_INCREMENT * largest, 2 * excess)
-        auction(cost, v, columns, rows, first, LAST_INCREMENT * largest, lanes)
-        v -= v.mean()  # only differences matter; those of small numbers keep their digits
-        free, _ = keep_tight(cost, v, columns, rows, 0.0, lanes)
+    largest = cost.max()
+    if start is not None and np.ptp(start[1]) > 2 * largest:  # optimal prices differ by at most the largest cost
+        start = None
+    if start is None:  # the nearest column of each row: for clouds that nearly coincide it is the solution already
+        kind, columns, v = "cold", cost.argmin(axis=1), np.zeros(m)
+    else:
+        kind, columns, v = "warm", start[0].copy(), start[1] - np.median(start[1])
+    rows = np.empty(m, dtype=np.int64)
+    free, count, excess = keep_tight(cost, v, columns, rows, 0.0)
+    first, last = FIRST_INCREMENT * largest, LAST_INCREMENT * largest
+    if count > AUCTION_FROM[kind] * m and last > 0:
+        auction(cost, v, columns, rows, first if kind == "cold" else np.clip(2 * excess, last, first), last)
+        v -= np.median(v)  # only differences matter; those of small numbers keep their digits
+        free, count, _ = keep_tight(cost, v, columns, rows, 0.0)
+    free = free[:count]
     for _ in range(2):
-        free = reduce_rows(cost, v, columns, rows, free, lanes)
-    augment(cost, v, columns, rows, free, lanes)
+        free = reduce_rows(cost, v, columns, rows, free)
+    augment(cost, v, columns, rows, free)
     return columns, v
 
 
 @jit
 def row_minima(cost, v):
     """Return u_i = min_j (C_ij − v_j), shape (m,): the largest u with u_i + v_j ≤ C_ij."""
-    lanes = np.empty((3, LANES))
     u = np.empty(len(cost))
     for i in range(len(cost)):
-        u[i] = two_smallest(cost[i], v, lanes)[0]
+        u[i] = smallest(cost[i], v)
     return u
 
 
 @jit
-def two_smallest(row, v, lanes):
-    """Return the smallest of row − v, where it is, and the second smallest."""
-    first, second, where = lanes[0], lanes[1], lanes[2]
-    first[:] = np.inf
-    second[:] = np.inf
-    where[:] = 0.0
-    n = row.shape[0]
-    for start in range(0, n, LANES):
-        for lane in range(min(LANES, n - start)):
-            value = row[start + lane] - v[start + lane]
-            smaller = value < first[lane]
-            loser = first[lane] if smaller else value
-            first[lane] = value if smaller else first[lane]
-            second[lane] = loser if loser < second[lane] else second[lane]
-            where[lane] = start if smaller else where[lane]
-    best = 0
-    for lane in range(1, LANES):
-        if first[lane] < first[best]:
-            best = lane
-    runner_up = second[best]
-    for lane in range(LANES):
-        if lane != best:
-            runner_up = min(runner_up, first[lane])
-    return first[best], int(where[best]) + best, runner_up
+def smallest(row, v):
+    """Return the smallest of row − v."""
+    least = np.inf
+    for j in range(len(row)):
+        least = min(least, row[j] - v[j])
+    return least
 
 
 @jit
-def keep_tight(cost, v, columns, rows, slack, lanes):
-    """Keep the pairs with C_ij − v_j ≤ u_i + slack; return the rows left free and the mean of what pairs exceed u by."""
+def two_smallest(row, v):
+    """Return the smallest of row − v, where it is, and the second smallest."""
+    first, second, best = np.inf, np.inf, -1
+    for j in range(len(row)):
+        value = row[j] - v[j]
+        if value < second:  # seldom, and foreseen by the processor: as quick as vector registers
+            if value < first:
+                first, second, best = value, first, j
+            else:
+                second = value
+    return first, best, second
+
+
+@jit
+def keep_tight(cost, v, columns, rows, slack):
+    """Keep pairs with C_ij − v_j ≤ u_i + slack; return the rows left free, their number, and the mean excess over u."""
     m = len(cost)
     free, count, excess = np.empty(m, np.int64), 0, 0.0
     rows[:] = -1
     for i in range(m):
         j = columns[i]
         if j >= 0:
-            over = cost[i, j] - v[j] - two_smallest(cost[i], v, lanes)[0]
+            over = cost[i, j] - v[j] - smallest(cost[i], v)
             excess += over
             if over <= slack and rows[j] < 0:
                 rows[j] = i
@@ -113,19 +112,17 @@ def keep_tight(cost, v, columns, rows, slack, lanes):
         columns[i] = -1
         free[count] = i
         count += 1
-    return free[:count], excess / m
+    return free, count, excess / m
 
 
 @jit
-def auction(cost, v, columns, rows, increment, last, lanes):
+def auction(cost, v, columns, rows, increment, last):
     """Improve the prices v: free rows bid for their best columns, at increments that fall to the last."""
     while True:
-        free, _ = keep_tight(cost, v, columns, rows, increment, lanes)
-        waiting, count = np.empty(len(cost), np.int64), len(free)
-        waiting[:count] = free
+        waiting, count, _ = keep_tight(cost, v, columns, rows, increment)
         while count > 0:
             i = waiting[count - 1]
-            best, j, second = two_smallest(cost[i], v, lanes)
+            best, j, second = two_smallest(cost[i], v)
             v[j] -= second - best + increment
             count -= 1
             if rows[j] >= 0:
@@ -139,16 +136,15 @@ def auction(cost, v, columns, rows, increment, last, lanes):
 
 
 @jit
-def reduce_rows(cost, v, columns, rows, free, lanes):
+def reduce_rows(cost, v, columns, rows, free):
     """Give free rows their best columns at the price of the second best; return the rows that are free afterwards."""
-    m = len(cost)
     waiting, ahead, left = free.copy(), 0, 0
-    patience = 20 * m  # prices that fall by less than their rounding would go on for ever
+    patience = 3 * len(free)  # price wars among a few rows are dearer than the paths that settle them
     while ahead < len(waiting):
         i = waiting[ahead]
         ahead += 1
         patience -= 1
-        best, j, second = two_smallest(cost[i], v, lanes)
+        best, j, second = two_smallest(cost[i], v)
         loser = rows[j]
         v[j] -= second - best
         columns[i], rows[j] = j, i
@@ -165,7 +161,7 @@ def reduce_rows(cost, v, columns, rows, free, lanes):
 
 
 @jit
-def augment(cost, v, columns, rows, free, lanes):
+def augment(cost, v, columns, rows, free):
     """Match each free row along a shortest path of exchanges, and move the prices so that every pair stays tight."""
     m = len(cost)
     distance, closed = np.empty(m), np.empty(m)  # closed is 0, or −∞ where the distance is final
@@ -180,7 +176,7 @@ def augment(cost, v, columns, rows, free, lanes):
                 nearer = (through < distance[j]) & (closed[j] == 0.0)
                 distance[j] = through if nearer else distance[j]
                 came_from[j] = i if nearer else came_from[j]
-            shortest, j, _ = two_smallest(distance, closed, lanes)
+            shortest, j, _ = two_smallest(distance, closed)
             if rows[j] < 0:
                 break
             closed[j] = -np.inf

@@ -84,9 +84,10 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     A, B : EmpiricalMeasure or array_like, shape (m, p) or (m,)
         Particles; m may differ.
     weights, other_weights : array_like, shape (m,), optional
-        Masses a of A and b of B: from 0, with sum 1 (to 1e-9; rounding is normalised away). 1/m by default.
+        Masses a of A and b of B: from 0, with sum 1 (to 1e-9; rounding is normalised away). 1/m by default, which is
+        taken exactly; other masses are known to rounding ε, and so is W2²: to ε times the squared size of the clouds.
     period : float, optional
-        Take the coordinates modulo this length. By default the `period` of the layouts; none for arrays.
+        Take the coordinates modulo this length. By default the `period` of the layouts, R^p for two arrays.
     max_iterations : int
         Limit of the network simplex.
 
@@ -107,19 +108,21 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     Bonneel, van de Panne, Paris & Heidrich (2011), "Displacement interpolation using Lagrangian mass transport".
     """
     period = _period(A, B, period)
+    if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
+        raise InvalidInput(f"max_iterations = {max_iterations!r}: valid are integers from 1")
     A, B = _clouds(A, B)
     a, b = _weights("weights", weights, len(A)), _weights("other_weights", other_weights, len(B))
     uniform = bool((a == a[0]).all() and (b == b[0]).all())
     X, Y = _centred(A, a, B, b, period)
     spread = _spread(X, a, Y, b, period)
     if X.shape[1] == 1 and period is None:
-        method, (source, target, mass, u, v, primal) = "sort", _sorted(X[:, 0], a, Y[:, 0], b, uniform)
+        method, (source, target, mass, u, v, primal) = "sort", _sorted(X[:, 0], Y[:, 0], *_masses(a, b, uniform))
     elif uniform and len(A) == len(B):
         permutation, u, v, primal = _matched(_costs(X, Y, period))
         method, source, target, mass = "assignment", np.arange(len(A)), permutation, a
     else:
         method = "network simplex"
-        source, target, mass, u, v, primal = _simplex(_costs(X, Y, period), a, b, max_iterations)
+        source, target, mass, u, v, primal = _simplex(_costs(X, Y, period), *_masses(a, b, uniform), max_iterations)
     gap = _gap(primal, a @ u + b @ v, spread)
     if period is None:  # from the centred clouds back to the given ones: |x − y|² = |ξ − η|² + 2δ·(ξ − η) + |δ|²
         delta = (A[0] - B[0]) - (X[0] - Y[0])
@@ -233,9 +236,7 @@ def _period(A, B, period):
     if period is None:
         periods = {cloud.layout.period for cloud in (A, B) if isinstance(cloud, EmpiricalMeasure)} or {None}
         if len(periods) > 1:
-            raise InvalidInput(
-                f"A and B have different periods, {A.layout.period} and {B.layout.period}: give `period`"
-            )
+            raise InvalidInput(f"A and B have the periods {A.layout.period} and {B.layout.period}: they must agree")
         return periods.pop()
     if not (isinstance(period, (int, float, np.number)) and np.isfinite(period) and period > 0):
         raise InvalidInput(f"period = {period!r}: valid are positive finite numbers, or None in R^p")
@@ -253,10 +254,7 @@ def _cloud(name, cloud):
     """Return the particles of a measure or an array, shape (m, p)."""
     if isinstance(cloud, EmpiricalMeasure):
         return cloud.particles
-    try:
-        array = np.asarray(cloud, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"{name} is not an array of numbers; valid: a measure or an array (m, p) or (m,)") from None
+    array = _numbers(name, cloud)
     if array.ndim not in (1, 2) or array.size == 0:
         raise InvalidInput(f"{name} has shape {array.shape}; valid: a measure or an array (m, p) or (m,), not empty")
     if not np.isfinite(array).all():
@@ -264,10 +262,17 @@ def _cloud(name, cloud):
     return array.reshape(len(array), -1)
 
 
+def _numbers(name, values):
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{name} is not an array of numbers, or its rows differ in length") from None
+
+
 def _weights(name, weights, m):
     if weights is None:
         return np.full(m, 1 / m)
-    weights = np.asarray(weights, dtype=np.float64)
+    weights = _numbers(name, weights)
     if weights.shape != (m,):
         raise InvalidInput(f"{name} has shape {weights.shape}, expected ({m},): one for each particle")
     if not (np.isfinite(weights).all() and weights.min() >= 0):
@@ -337,20 +342,23 @@ def _squares(A, B, period):
 # --- solvers: the pairs, their masses, the prices and the cost --------------------------------------------------------
 
 
-def _sorted(x, a, y, b, uniform):
-    """Couple quantiles on the line: the monotone path of cells (i, j), whose prices follow from one cell to the next."""
-    if uniform:  # in units of 1/(m m'), so that equal quantiles meet exactly
-        a, b, unit = np.full(len(x), float(len(y))), np.full(len(y), float(len(x))), 1 / (len(x) * len(y))
-    else:
-        unit = 1.0
+def _masses(a, b, uniform):
+    """Return the masses and their sum; uniform ones as integers, in units of 1/(m m'), so that no sum rounds."""
+    if not uniform:
+        return a, b, 1.0
+    m, other = len(a), len(b)
+    return np.full(m, float(other)), np.full(other, float(m)), float(m * other)
+
+
+def _sorted(x, y, a, b, total):
+    """Couple quantiles on the line: a monotone path of cells (i, j), whose prices follow from one cell to the next."""
     in_x, in_y = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
     edges = np.concatenate([np.cumsum(a[in_x])[:-1], np.cumsum(b[in_y])[:-1]])
     steps = np.argsort(edges, kind="stable")
     right = steps < len(x) - 1
     i = in_x[np.concatenate([[0], np.cumsum(right)])]
     j = in_y[np.concatenate([[0], np.cumsum(~right)])]
-    total = 1 / unit
-    mass = np.diff(np.concatenate([[0.0], np.minimum(edges[steps], total), [total]])) * unit
+    mass = np.diff(np.concatenate([[0.0], np.minimum(edges[steps], total), [total]])) / total
     cost = (x[i] - y[j]) ** 2
     u, v = np.empty(len(x)), np.empty(len(y))
     change = np.diff(cost)
@@ -365,13 +373,14 @@ def _matched(cost, start=None):
     return permutation, row_minima(cost, v), v, cost[np.arange(len(cost)), permutation].mean()
 
 
-def _simplex(cost, a, b, max_iterations):
+def _simplex(cost, a, b, total, max_iterations):
     from ot.lp import emd  # takes seconds
 
     rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+    unit = cost.max() or 1.0  # the solver adds 1 to the largest cost: in another unit small costs would lose digits
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its status says the same
-        inner = np.ascontiguousarray(cost[np.ix_(rows, columns)])
+        inner = cost[np.ix_(rows, columns)] / unit
         plan, log = emd(a[rows], b[columns], inner, numItermax=max_iterations, log=True, center_dual=False)
     if log["warning"] is not None:
         raise TransportFailed(
@@ -381,12 +390,14 @@ def _simplex(cost, a, b, max_iterations):
     i, j = np.nonzero(plan)
     source, target, mass = rows[i], columns[j], plan[i, j]
     missed = np.abs(np.bincount(source, mass, len(a)) - a).sum() + np.abs(np.bincount(target, mass, len(b)) - b).sum()
-    if not missed <= LARGEST_GAP:
-        raise TransportFailed(f"the plan misses its marginals by {missed:.1e}: give weights that sum to 1 more exactly")
+    if not missed <= LARGEST_GAP * total:
+        raise TransportFailed(f"the plan misses its marginals by {missed / total:.1e}: compare fewer particles")
     v = np.full(len(b), -np.inf)  # no price where there is no mass, until u is known
-    v[columns] = log["v"]
+    v[columns] = log["v"] * unit
     u = row_minima(cost, v)
-    return source, target, mass, u, row_minima(np.ascontiguousarray(cost.T), u), mass @ cost[source, target]
+    v = row_minima(np.ascontiguousarray(cost.T), u)
+    mass = mass / total
+    return source, target, mass, u, v, mass @ cost[source, target]
 
 
 def _gap(primal, dual, spread):

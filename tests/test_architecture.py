@@ -87,6 +87,14 @@ def test_nothing_is_imported_in_circles():
     assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)  # raises CycleError
 
 
+def test_only_transport_imports_ot_and_only_where_it_is_used():
+    def packages(path, **options):
+        return {module.partition(".")[0] for module, _ in imports(path, **options)}
+
+    assert [module_name(path) for path in FILES if "ot" in packages(path)] == ["particleflow.transport"]
+    assert "ot" not in packages(PACKAGE / "transport.py", lazy=False)
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_no_star_imports_and_no_large_rooms(path):
     assert all("*" not in names for _, names in imports(path))
