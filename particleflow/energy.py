@@ -106,18 +106,23 @@ class EmpiricalEnergy(_NetworkEnergy):
         "path-norm", "norm", "squared-norm", "scaled-squared-norm" or "none".
     strength : float
         λ ≥ 0.
+    synchronization : Synchronization, optional
+        The penalty γ·D that makes a three-layer network a soft synchronised one.
 
     Raises
     ------
     InvalidInput
-        If a name is unknown, λ is negative or not finite, the data are unusable, or the loss is not defined for the
-        targets.
+        If a name is unknown, λ is negative or not finite, the data are unusable, the loss is not defined for the
+        targets, or the penalty not for the model.
     """
 
     kernel = "empirical"
 
-    def __init__(self, model, data, *, loss="squared", regularizer="path-norm", strength=0.0):
+    def __init__(self, model, data, *, loss="squared", regularizer="path-norm", strength=0.0, synchronization=None):
         super().__init__(model, regularizer, strength)
+        if synchronization is not None:
+            synchronization.check(model)
+        self.synchronization = synchronization
         self.data = data if isinstance(data, Dataset) else dataset_from_arrays(*data)
         self.loss = get_loss(loss)
         self.loss.check_targets(self.data.y)
@@ -128,13 +133,15 @@ class EmpiricalEnergy(_NetworkEnergy):
         return self.data.d
 
     def make_velocity(self, m):
-        """Return the velocity −∇G of m particles; its parts are "risk" and "regularization"."""
-        return self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m)
+        """Return the velocity −∇G of m particles; its parts are "risk", "regularization" and "synchronization"."""
+        velocity = self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m)
+        return self._penalized(velocity)
 
     def make_batch_velocity(self, m, size):
         """Return ``velocity(rows, theta, out) -> parts``: velocity and energy on `size` rows of the data only."""
         batch = SimpleNamespace(X=np.empty((size, self.d)), y=np.empty(size))
         velocity = self.model.make_velocity(batch, self.loss, self.regularizer, self.strength, m, sliding=False)
+        velocity = self._penalized(velocity)
 
         def on_batch(rows, theta, out):
             np.take(self.data.X, rows, axis=0, out=batch.X)
@@ -155,7 +162,34 @@ class EmpiricalEnergy(_NetworkEnergy):
         f = self.model.predict(measure.particles, self.data.X)
         r = self.loss.half_derivative(f, self.data.y) / self.data.n
         V = self.model.regularizer_value(self.regularizer, theta)
-        return self.model.features(theta, self.data.X) @ r + 0.5 * self.strength * V
+        potential = self.model.features(theta, self.data.X) @ r + 0.5 * self.strength * V
+        if self.synchronization is not None:
+            potential += self.synchronization.potential(self.layout, theta, measure)
+        return potential
+
+    def conserved(self, theta):
+        """Return what the exact flow conserves, a dict of name → array (possibly empty)."""
+        if self.synchronization is not None and self.synchronization.strength > 0:
+            return {}
+        return super().conserved(theta)
+
+    def describe(self):
+        """Return the [model] and [energy] tables of a configuration."""
+        tables = super().describe()
+        if self.synchronization is not None:
+            tables["energy"]["synchronization"] = self.synchronization.describe()
+        return tables
+
+    def _penalized(self, velocity):
+        if self.synchronization is None:
+            return velocity
+        add_penalty = self.synchronization.make_velocity(self.layout)
+
+        def penalized(theta, out):
+            parts = velocity(theta, out)
+            return {**parts, "synchronization": add_penalty(theta, out)}
+
+        return penalized
 
     def __repr__(self):
         return (

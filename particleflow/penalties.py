@@ -5,13 +5,14 @@
     B            W2²(μ^(1,3), μ^(2,1)) + W2²(μ², μ³)               s = 3
 
 μ^k is the law of the k-th rows, μ^(k,l) the joint law of two (Lazarus 2022, §2.5.3–2.5.5). Each is a sum of optimal
-transports between laws of m rows, which an optimal matching π attains. Its gradient is that of the matched pairs with π
-held fixed (envelope theorem): with ∇G = (m/2) ∂L/∂θ, a pair (u_i^(k), u_π(i)^(l)) adds γ(u_i^(k) − u_π(i)^(l)) to ∇G for
-the first and its opposite for the second. Where two matchings tie, D is the lesser of two smooth functions: it is
+transports between laws of m rows, which an optimal matching π attains. Its gradient is that of the matched pairs with
+π held fixed (envelope theorem): with ∇G = (m/2) ∂L/∂θ, a pair (u_i^(k), u_π(i)^(l)) adds γ(u_i^(k) − u_π(i)^(l)) to ∇G
+for the first and its opposite for the second. Where two matchings tie, D is the lesser of two smooth functions: it is
 continuous but has a ridge, from which the flow goes down on either side; the matching that the solver returns decides.
 """
 
 import math
+from itertools import combinations
 
 import numpy as np
 
@@ -59,9 +60,11 @@ class Synchronization:
             )
         self.term, self.strength, self.rows = term, float(strength), rows
 
-    def check(self, s):
-        """Raise `InvalidInput` unless the term exists for particles with s rows."""
-        needed = len(_OFFSETS.get(self.term, ())) or max(2, s)
+    def check(self, model):
+        """Raise `InvalidInput` unless the term exists for the particles of a model."""
+        if model.kind != "three-layer":
+            raise InvalidInput(f"model.kind = {model.kind!r}: energy.synchronization needs the three-layer model")
+        s, needed = model.s, len(_OFFSETS[self.term]) if self.term in _OFFSETS else max(2, model.s)
         if s != needed:
             valid = "2 and more" if self.term == "sum-w2" else needed
             raise InvalidInput(f"model.s = {s}: energy.synchronization.term = {self.term!r} needs s = {valid}")
@@ -72,7 +75,7 @@ class Synchronization:
         """Return the pairs of joint laws whose W2² is summed, as pairs of tuples of rows (counted from 0)."""
         if self.term == "B":
             return [((0, 2), (1, 0)), ((1,), (2,))]
-        return [((k,), (l,)) for k in range(s) for l in range(k + 1, s)]
+        return [((k,), (other,)) for k, other in combinations(range(s), 2)]
 
     def make_velocity(self, layout):
         """Return ``add_velocity(theta, out) -> γ·D``, which adds −∇(the penalty's part of G) to out (m, p).
@@ -84,15 +87,18 @@ class Synchronization:
 
         def add_velocity(theta, out):
             rows = self._rows(layout, theta)
+            if not np.isfinite(rows).all():  # a stage that went too far: the step will be rejected
+                out.fill(np.nan)
+                return math.nan
             pull, total = np.zeros_like(rows), 0.0
             for (left, right), matcher in matchers:
                 here, there = rows[:, left], rows[:, right]
                 target = matcher.match(here.reshape(len(rows), -1), there.reshape(len(rows), -1))
                 difference = here - there[target]
                 total += float(np.sum(difference * difference))
-                for place, (k, l) in enumerate(zip(left, right, strict=True)):
+                for place, (k, other) in enumerate(zip(left, right, strict=True)):
                     pull[:, k] -= difference[:, place]
-                    pull[target, l] += difference[:, place]
+                    pull[target, other] += difference[:, place]
             self._scatter(layout, self.strength * pull, out)
             return self.strength * total / len(rows)
 
