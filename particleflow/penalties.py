@@ -24,6 +24,15 @@ ROWS = ("W", "uW")
 _OFFSETS = {"D": (0, 1), "B": (0, 1, -1)}
 
 
+def _integers(offsets):
+    if offsets is None:
+        return None
+    integers = np.asarray(offsets)
+    if integers.ndim != 1 or integers.dtype.kind not in "iu":
+        raise InvalidInput(f"energy.synchronization.offsets = {offsets!r}: valid are integers")
+    return tuple(integers.tolist())
+
+
 class Synchronization:
     """The penalty γ·D of a soft synchronised network.
 
@@ -52,7 +61,7 @@ class Synchronization:
             raise InvalidInput(f"energy.synchronization.rows = {rows!r} is unknown; valid: {', '.join(ROWS)}")
         if not (isinstance(strength, (int, float, np.number)) and math.isfinite(strength) and strength >= 0):
             raise InvalidInput(f"energy.synchronization.strength = {strength!r}: valid are finite numbers from 0")
-        self.offsets = None if offsets is None else tuple(int(offset) for offset in offsets)
+        self.offsets = _integers(offsets)
         if self.offsets is not None and self.offsets != _OFFSETS.get(term, self.offsets):
             raise InvalidInput(
                 f"energy.synchronization.offsets = {list(self.offsets)}: the term {term} is that of "
@@ -107,17 +116,18 @@ class Synchronization:
     def potential(self, layout, theta, measure):
         """Return the penalty's part of G, ½γ δD/δμ, at particles theta (m', p) in the field of a measure, shape (m',).
 
-        Kantorovich potentials, carried off the support by the c-transform; fixed up to a constant.
+        D is convex in μ and not differentiable where its Kantorovich potentials are not unique, as between clouds of
+        equal size: this is one subgradient. Potentials are carried off the support by their c-transforms; a particle
+        brings mass to both laws, which may be coupled with each other.
         """
         rows, support = self._rows(layout, theta), self._rows(layout, measure.particles)
         total = np.zeros(len(theta))
         for sides in self.transports(support.shape[1]):
+            points = [rows[:, side].reshape(len(rows), -1) for side in sides]
             clouds = [support[:, side].reshape(len(support), -1) for side in sides]
             u, v = coupling(*clouds).potentials
-            for side, others, prices in ((sides[0], clouds[1], v), (sides[1], clouds[0], u)):
-                points = rows[:, side].reshape(len(rows), -1)
-                costs = np.sum((points[:, None] - others[None]) ** 2, axis=2)
-                total += np.min(costs - prices, axis=1)
+            apart = _transform(points[0], clouds[1], v) + _transform(points[1], clouds[0], u)
+            total += np.minimum(apart, np.sum((points[0] - points[1]) ** 2, axis=1))
         return 0.5 * self.strength * total
 
     def describe(self):
@@ -141,3 +151,8 @@ class Synchronization:
 
     def __repr__(self):
         return f"Synchronization({self.term!r}, strength={self.strength:g}, rows={self.rows!r})"
+
+
+def _transform(points, cloud, prices):
+    """Return the c-transform min_j |x − y_j|² − v_j of prices v, shape (len(points),)."""
+    return np.min(np.sum((points[:, None] - cloud) ** 2, axis=2) - prices, axis=1)
