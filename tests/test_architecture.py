@@ -11,8 +11,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "toml"),
-    ("measure", "assignment", "activations", "gaussian_kernels", "losses", "regularizers", "datasets", "integrators"),
-    ("gaussian_kernels", "permutation_search", "transport", "transport_programs"),
+    (
+        "measure",
+        "assignment",
+        "activations",
+        "gaussian_kernels",
+        "losses",
+        "regularizers",
+        "datasets",
+        "integrators",
+        "permutation_search",
+        "transport_programs",
+    ),
+    ("gaussian_kernels", "transport"),
     ("models", "kernels", "pair_kernels", "synchronization", "teachers"),
     ("energy",),
     ("observers",),
