@@ -29,9 +29,9 @@ def quadratic_aggregation(attraction, confinement=0.0):
 def riesz(repulsion, exponent, confinement):
     """Return K = (c/s)‖x − y‖^{−s} and F = −½λ‖x‖², for repulsion c, exponent s > 0 and confinement λ.
 
-    In any dimension d; s → 0 is the log gas, s = d − 2 the Coulomb gas. For s < d the mean-field limit has finite energy.
-    For s ≥ d the nearest neighbours dominate, and the energy of a given density grows with m.
-    (Borodachov, Hardin, Saff 2019, *Discrete Energy on Rectifiable Sets*; Serfaty 2018.)
+    In any dimension d. Up to a constant, s → 0 is the log gas; s = d − 2 is the Coulomb gas. For s < d the mean-field
+    limit has finite energy; for s ≥ d the nearest neighbours dominate, and the energy of a given density grows with m
+    (Borodachov, Hardin, Saff 2019, *Discrete Energy on Rectifiable Sets*).
     """
     given = _finite(repulsion=repulsion, exponent=_positive("exponent", exponent), confinement=confinement)
     parameters = (confinement, repulsion, exponent)
@@ -122,14 +122,14 @@ def gaussian_mmd(targets, bandwidth, weights=None):
 def dirichlet(order, targets, masses=None, strength=0.0):
     """Return ‖D_n∗(μ − ρ)‖² in L²(R/Z), plus λ, for spikes ρ = Σ_j b_j δ_{y_j} seen through a low-pass filter.
 
-    The Dirichlet kernel D_n(x) = 1 + 2 Σ_{k=1}^n cos 2πkx = sin((2n + 1)πx)/sin(πx) keeps the Fourier coefficients up to
-    n, so D_n∗D_n = D_n. With K = D_n(x − y), F = Σ_j b_j D_n(x − y_j) − λ/2 and C = Σ_ij b_i b_j D_n(y_i − y_j)
+    The Dirichlet kernel D_n(x) = 1 + 2 Σ_{k=1}^n cos 2πkx = sin((2n + 1)πx)/sin(πx) keeps the Fourier coefficients up
+    to n, so D_n∗D_n = D_n. With K = D_n(x − y), F = Σ_j b_j D_n(x − y_j) − λ/2 and C = Σ_ij b_i b_j D_n(y_i − y_j)
 
         L[μ] = ∬D_n d(μ − ρ) d(μ − ρ) + λ μ(R/Z) = Σ_{|k| ≤ n} |μ̂_k − ρ̂_k|² + λ.
 
-    It is twice the objective of sparse deconvolution with penalty λ/2 (Chizat 2022, *Sparse optimization on measures with
-    over-parameterized gradient descent*, Math. Program. 194), among measures of mass one: every particle has the mass
-    1/m, so that λ moves no particle.
+    It is twice the objective of sparse deconvolution with penalty λ/2 (Chizat 2022, *Sparse optimization on measures
+    with over-parameterized gradient descent*, Math. Program. 194), among measures of mass one: every particle has the
+    mass 1/m, so that λ moves no particle.
 
     Parameters
     ----------

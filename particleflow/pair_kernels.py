@@ -245,7 +245,7 @@ def check_start(kernel, measure):
     """
     if kernel.singular and measure.m > 1:
         _refuse_coincidence(measure)
-    theta = measure.particles
+    theta = measure.particles.copy()  # compiled functions want arrays that can be written to
     out = np.empty_like(theta)
     try:
         parts = make_pair_velocity(kernel, *theta.shape)(theta, out)

@@ -13,6 +13,7 @@ from particleflow.models import build_model
 from particleflow.plot_style import (
     NEGATIVE,
     POSITIVE,
+    NotApplicable,
     PaperFigure,
     log_scale,
     plain,
@@ -21,10 +22,15 @@ from particleflow.plot_style import (
     time_label,
     write_whole,
 )
+from particleflow.plot_style import require as _require
+from particleflow.plot_style import snapshots as _snapshots
+from particleflow.point_figures import positions_figure
 
 _PARTS = {
     "energy": (r"$\mathcal{L}[\mu_t]$", "-"),
     "risk": (r"risk $\mathbb{E}_\nu[\ell(f_{\mu_t}(x), y)]$", "--"),
+    "field": (r"field $C - 2\int\,F\,d\mu_t$", "--"),
+    "interaction": (r"interaction $\iint\,K\,d\mu_t\,d\mu_t$", "-."),
     "regularization": (r"regularization $\lambda\int\,V\,d\mu_t$", "-."),
     "synchronization": (r"synchronization $\gamma\,D(\mu_t)$", ":"),
 }
@@ -37,10 +43,6 @@ _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"
 _WIDTH = 4.1  # inches
 _MANY = 2000  # points from which they are drawn as an image inside a vector file
 _PATHS, _PIECES = 300, 12  # paths drawn, and shades along each
-
-
-class NotApplicable(InvalidInput):
-    """The trajectory does not hold what a figure shows."""
 
 
 # --- through time -----------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ def balance_figure(trajectory):
     error = np.abs(series["balance"]) / (abs(trajectory.observables["energy"][0]) or 1.0)
     axes.plot(time, error)
     start = r"\mathcal{L}[\mu_0]"
-    axes.set_title(rf"$|\mathcal{{L}}[\mu_t] + 2\int_0^t\int\,|\nabla G|^2\,d\mu_s\,ds - {start}|\,/\,{start}$")
+    axes.set_title(rf"$|\mathcal{{L}}[\mu_t] + 2\int_0^t\int\,|\nabla G|^2\,d\mu_s\,ds - {start}|\,/\,|{start}|$")
     axes.set_ylabel("error of the energy balance")
     log_scale(axes, error)
     for axes in below:
@@ -302,6 +304,7 @@ FIGURES = {
     "paths": paths_figure,
     "fit": fit_figure,
     "norms": norms_figure,
+    "positions": positions_figure,
 }
 
 
@@ -349,11 +352,6 @@ def save_figures(trajectory, directory, *, formats=("png",)):
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def _require(condition, trajectory, what):
-    if not condition:
-        raise NotApplicable(f"{trajectory.path.name!r} {what}")
-
-
 def _positive_times(trajectory, *names):
     """Return the times > 0 of the observables and the observables there, if those named are among them."""
     series = trajectory.observables
@@ -361,16 +359,6 @@ def _positive_times(trajectory, *names):
     late = series["time"] > 0
     _require(late.any(), trajectory, "holds nothing after t = 0")
     return series["time"][late], {name: values[late] for name, values in series.items() if name != "time"}
-
-
-def _snapshots(trajectory, count):
-    """Return at most `count` frames: first, last, and those where the energy is closest to equal shares of its fall."""
-    shares, last = np.linspace(0, 1, count), len(trajectory) - 1
-    energy = trajectory.observables.get("energy", np.empty(0))[: last + 1]
-    if len(energy) <= last:
-        return sorted({round(share * last) for share in shares})
-    levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
-    return sorted({0, *(int(np.abs(energy - level).argmin()) for level in levels), last})
 
 
 def _stack(count, height=1.9):
