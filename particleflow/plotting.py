@@ -53,7 +53,8 @@ def energy_figure(trajectory):
     """Draw the energy L[μ_t] and its parts against flow time, and the test error below if it was measured.
 
     The axes are logarithmic, which leaves out t = 0; an energy that is not positive has a linear one. Parts that vanish
-    are left out.
+    are left out. Parts with negative values, of an energy that is positive and falls to a tenth, have a linear panel of
+    their own.
 
     Parameters
     ----------
@@ -70,14 +71,18 @@ def energy_figure(trajectory):
         If the trajectory does not hold what is drawn. So do all the figures.
     """
     time, series = _positive_times(trajectory, "energy")
-    figure, (axes, *below) = _stack(1 + ("test_error" in series))
     shown = [name for name in _PARTS if name in series and (name == "energy" or np.any(series[name] != 0))]
-    for name in shown:
-        label, dashes = _PARTS[name]
-        axes.plot(time, series[name], dashes, label=label)
-    axes.set_ylabel(r"energy $\mathcal{L}[\mu_t]$")
-    axes.legend()
-    log_scale(axes, *(series[name] for name in shown))
+    energy = series["energy"]
+    apart = min(series[name].min() for name in shown) < 0 < energy.min() < 0.1 * energy.max()
+    figure, (axes, *below) = _stack(1 + apart + ("test_error" in series))
+    panels = [(axes, shown[:1]), (below.pop(0), shown[1:])] if apart else [(axes, shown)]
+    for axes, names in panels:
+        for name in names:
+            label, dashes = _PARTS[name]
+            axes.plot(time, series[name], dashes, label=label, color=f"C{shown.index(name)}")
+        axes.legend()
+        log_scale(axes, *(series[name] for name in names))
+        axes.set_ylabel(r"energy $\mathcal{L}[\mu_t]$" if "energy" in names else "its parts")
     for axes in below:
         axes.plot(time, series["test_error"])
         axes.set_ylabel(r"test error $\|f_{\mu_t}\!-f^*\!\|^2 /\, \|f^*\!\|^2$")

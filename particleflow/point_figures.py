@@ -57,9 +57,8 @@ def _paths(trajectory):
         end = np.mod(end, period)
         _name_the_period(axes.yaxis, period)
         axes.set_ylim(0, period)
-    bins = int(np.clip(2 * len(end) ** 0.5, 5, 60))
-    span = (0, period) if period is not None else None
-    side.hist(end, bins, range=span, density=True, orientation="horizontal", color=_COLOR, alpha=0.5)
+    bins = int(np.clip(2 * len(end) ** 0.5, 20, 60))  # of the whole panel: a cloud that has collapsed fills one
+    side.hist(end, bins, range=axes.get_ylim(), density=True, orientation="horizontal", color=_COLOR, alpha=0.5)
     rug = side.get_yaxis_transform()
     side.plot(np.full(len(chosen), 0.02), end[chosen], "_", transform=rug, color="black", ms=4, mew=0.4)
     side.set(title=time_label(trajectory.time[-1]), xlabel="density")
