@@ -210,9 +210,7 @@ class KernelEnergy:
     """
 
     def __init__(self, kernel, d):
-        if not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1:
-            raise InvalidInput(f"d = {d!r}: valid are integers from 1")
-        kernel.check_dimension(int(d))
+        kernel.check_dimension(d)
         self.kernel, self.d = kernel, int(d)
 
     @property

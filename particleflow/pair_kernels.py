@@ -81,10 +81,12 @@ class PairKernel:
         return table if self.period is None else {**table, "period": self.period}
 
     def check_dimension(self, d):
-        """Raise `InvalidInput` unless both functions work on particles in R^d.
+        """Raise `InvalidInput` unless d is a positive integer and both functions work on particles in R^d.
 
         Compiled functions do not notice that they read beyond the end of an array, so they are tried out uncompiled.
         """
+        if not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1:
+            raise InvalidInput(f"d = {d!r}: valid are integers from 1")
         if self.dimension not in (None, d):
             name = self.describe()["kernel"]
             raise InvalidInput(f"d = {d}: valid is {self.dimension}, the dimension of the {name} kernel")

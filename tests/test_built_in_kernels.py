@@ -197,6 +197,7 @@ BAD = [
     ("kuramoto", {"coupling": 1.0}, 2, "^d = 2: valid is 1, the dimension of the kuramoto kernel$"),
     ("newtonian", {"charge": 1.0, "confinement": 1.0}, 1, "^d = 1: valid is 2, the dimension of the newtonian kernel$"),
     ("energy-distance", {"x": 1}, 1, r"^energy\.parameters\.x is unknown: energy-distance takes none$"),
+    ("quadratic", {"attraction": 1.0}, 0, "^d = 0: valid are integers from 1$"),
     ("energy-distance", {}, 3, "^d = 3: valid is 1, the dimension of the energy-distance kernel$"),
     ("riesz", LOG_GAS | {"exponent": 0}, 1, r"^energy\.parameters\.exponent = 0: valid are finite numbers above 0$"),
     (

@@ -149,6 +149,22 @@ def test_a_velocity_that_is_not_finite_names_its_particle():
         start(pf.PairKernel(flat, not_a_number), [[0.1], [0.2]])
 
 
+@njit
+def divides_by_zero(x, y, parameters, gradient):
+    gradient[0] = 1 / (x[0] - y[0])
+    return x[0] * y[0]
+
+
+def test_a_function_that_divides_by_zero_is_found():
+    kernel = pf.PairKernel(flat, divides_by_zero)
+    with pytest.raises(
+        pf.InvalidInput, match=r"^the field or the interaction divides by zero at the initial particles$"
+    ):
+        start(kernel, [[0.1], [0.2]])
+    with pytest.raises(pf.InvalidInput, match=r"needs singular=True$"):
+        pf.check_kernel(kernel, 1)
+
+
 def test_an_interaction_without_symmetry_names_two_particles():
     with pytest.raises(pf.InvalidInput, match=r"^the interaction of particles 0 and 1 is .* there and .* back"):
         start(pf.PairKernel(flat, lopsided), [[0.1], [0.2]])
