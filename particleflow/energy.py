@@ -19,7 +19,7 @@ from particleflow.kernels import PopulationKernel
 from particleflow.losses import get_loss
 from particleflow.measure import Layout
 from particleflow.models.population import make_population_velocity
-from particleflow.pair_kernels import make_pair_velocity
+from particleflow.pair_kernels import check_start, make_pair_velocity
 from particleflow.regularizers import get_regularizer
 
 
@@ -252,7 +252,7 @@ class PopulationEnergy(_NetworkEnergy):
 
 
 class KernelEnergy:
-    """The energy of particles in R^d with a field F and an interaction K, L = C − 2∫F dμ + ∬K dμ dμ.
+    """The energy of particles in R^d or on a torus with a field F and an interaction K, L = C − 2∫F dμ + ∬K dμ dμ.
 
     Parameters
     ----------
@@ -264,25 +264,35 @@ class KernelEnergy:
     Raises
     ------
     InvalidInput
-        If d is not a positive integer.
+        If d is not a positive integer, or the kernel is not made for it.
     """
 
     def __init__(self, kernel, d):
-        if not isinstance(d, (int, np.integer)) or d < 1:
-            raise InvalidInput(f"d = {d!r}: valid are integers from 1")
+        kernel.check_dimension(d)
         self.kernel, self.d = kernel, int(d)
 
     @property
     def layout(self):
-        """The layout of a particle."""
-        return Layout((("x", (("coordinate", self.d),)),))
+        """The layout of a particle, with the period of the kernel."""
+        return Layout((("x", (("coordinate", self.d),)),), self.kernel.period)
+
+    def check(self, measure):
+        """Raise `InvalidInput`, naming the particles, unless a flow can start here.
+
+        It cannot from two particles at the same place under a singular kernel, a velocity or an energy that is not
+        finite, or an interaction that is not symmetric (`particleflow.pair_kernels.check_start`).
+        """
+        check_start(self.kernel, measure)
 
     def make_velocity(self, m):
         """Return the velocity −∇G of m particles; its parts are "field" = C − 2∫F dμ and "interaction" = ∬K dμ dμ."""
         return make_pair_velocity(self.kernel, m, self.d)
 
     def potential(self, theta, measure):
-        """Return G(θ_i, μ) = ∫K(θ_i, θ') μ(dθ') − F(θ_i) for particles theta of shape (m', d), shape (m',)."""
+        """Return G(θ_i, μ) = ∫K(θ_i, θ') μ(dθ') − F(θ_i) for particles theta of shape (m', d), shape (m',).
+
+        Of a singular kernel, particles of μ at θ_i are left out: at a particle this is the potential that moves it.
+        """
         return np.mean(self.kernel.K(theta, measure.particles), axis=1) - self.kernel.F(theta)
 
     def conserved(self, theta):
@@ -291,12 +301,7 @@ class KernelEnergy:
 
     def describe(self):
         """Return the [model] and [energy] tables of a configuration."""
-        names = self.kernel.field.__name__, self.kernel.interaction.__name__
-        parameters = self.kernel.parameters.tolist()
-        return {
-            "model": {"kind": "particles", "d": self.d},
-            "energy": {"kernel": "pair", "field": names[0], "interaction": names[1], "parameters": parameters},
-        }
+        return {"model": {"kind": "particles", "d": self.d}, "energy": self.kernel.describe()}
 
     def __repr__(self):
         return f"KernelEnergy({self.kernel.field.__name__}, {self.kernel.interaction.__name__}, d={self.d})"

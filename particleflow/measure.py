@@ -1,7 +1,7 @@
 """Empirical measures μ_m = (1/m) Σ δ_{θ_i}: the particles as one array with named blocks, and laws to start from.
 
-The initial laws give two-layer particles θ = (a, w), a ∈ R, w ∈ R^d; `gaussian` gives those of any layout,
-`sphere` those of all networks.
+The initial laws give two-layer particles θ = (a, w), a ∈ R, w ∈ R^d; `gaussian` and `uniform` give those of any
+layout, `sphere` those of all networks.
 """
 
 from dataclasses import dataclass
@@ -134,6 +134,18 @@ class EmpiricalMeasure:
         """Return T#μ, the image of the measure under a mapping T of particles: (m, p) → (m, p)."""
         return EmpiricalMeasure(mapping(self.particles), self.layout)
 
+    def wrapped(self):
+        """Return the measure with every coordinate taken modulo the period, in [0, period); in R^p the measure itself.
+
+        On a torus particles move on its universal cover R^p, where a path has no jumps.
+        """
+        period = self.layout.period
+        if period is None:
+            return self
+        positions = np.mod(self.particles, period)
+        positions[positions == period] = 0.0  # what lies just below 0 is rounded up to the period
+        return EmpiricalMeasure(positions, self.layout)
+
     def __repr__(self):
         shapes = ", ".join(f"{name} {view.shape[1:]}" if view.ndim > 1 else name for name, view in self._views())
         return f"EmpiricalMeasure(m={self.m}, blocks: {shapes})"
@@ -198,6 +210,37 @@ def gaussian(m, d, *, radius=1.0, rng):
     _check(m, 1 if layout else d, radius)
     layout = layout or two_layer_layout(d)
     return EmpiricalMeasure(radius * np.random.default_rng(rng).standard_normal((m, layout.size)), layout)
+
+
+def uniform(m, layout, *, low=0.0, high=None, rng):
+    """Draw every entry of every particle independently and uniformly between two numbers.
+
+    Parameters
+    ----------
+    m : int
+        Number of particles.
+    layout : Layout
+        Their layout.
+    low, high : float
+        low < high; by default from 0 to 1, on a torus from `low` to `low` plus its period.
+    rng : int or numpy.random.Generator
+        Seed or source of randomness.
+
+    Returns
+    -------
+    EmpiricalMeasure
+
+    Raises
+    ------
+    InvalidInput
+        If m is not a positive integer, or low and high are not finite numbers with low < high.
+    """
+    _check(m, 1, 1.0)
+    if high is None:
+        high = 1.0 if layout.period is None else low + layout.period
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise InvalidInput(f"low = {low!r}, high = {high!r}: valid are finite numbers with low < high")
+    return EmpiricalMeasure(np.random.default_rng(rng).uniform(low, high, (m, layout.size)), layout)
 
 
 def half_sphere(m, d, *, radius=1.0, rng):

@@ -14,6 +14,9 @@ import numpy as np
 
 from particleflow.entropy import differential_entropy
 from particleflow.errors import InvalidInput
+from particleflow.order_parameters import alignments, check_teacher, projections
+
+_NEURONS = 10  # of a teacher are followed
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,39 @@ class PopulationError(Observer):
     def measure(self, state):
         """Return the test error."""
         return {"test_error": state.parts["risk"] / self._constant} if self._constant > 0 else {}
+
+
+class Overlaps(Observer):
+    """How far the particles of a two-layer network have found each neuron of its teacher (Saad & Solla 1995).
+
+    For the teacher's neurons k = 1, …, at most 10: `overlap_k` = ∫ a ⟨w, w*_k⟩/‖w*_k‖ dμ, the first moment of μ along
+    w*_k, and `alignment_k`, the largest cosine of a particle's w with w*_k. The matrices themselves: `pf.overlaps`.
+
+    Parameters
+    ----------
+    teacher : array_like, shape (m_t, 1 + d), optional
+        The teacher's particles (a*, w*); by default those of the energy (`PopulationEnergy`).
+    """
+
+    def __init__(self, teacher=None):
+        self._teacher = teacher
+
+    def start(self, info):
+        """Take the directions of the teacher; `InvalidInput` if there is none, or it does not fit the particles."""
+        teacher = getattr(info.energy, "teacher", None) if self._teacher is None else self._teacher
+        if teacher is None:
+            raise InvalidInput("the overlaps need a teacher: Overlaps(teacher), or a population energy, which has one")
+        w = check_teacher(info.measure.layout, teacher)[:_NEURONS, 1:]
+        norms = np.linalg.norm(w, axis=1, keepdims=True)
+        self._directions = np.divide(w, norms, out=np.zeros_like(w), where=norms > 0)
+
+    def measure(self, state):
+        """Return overlap_k and alignment_k."""
+        found = {}
+        for name, values in (("overlap", projections), ("alignment", alignments)):
+            for k, value in enumerate(values(state.theta, self._directions), start=1):
+                found[f"{name}_{k}"] = float(value)
+        return found
 
 
 # --- what may stop a flow ---------------------------------------------------------------------------------------------

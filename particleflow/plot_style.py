@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib import cycler, style
 from matplotlib.figure import Figure
 
+from particleflow.errors import InvalidInput
+
 POSITIVE, NEGATIVE = "#D55E00", "#0072B2"
 """The colours of the particles with a ≥ 0 and a < 0."""
 
@@ -51,6 +53,26 @@ class PaperFigure(Figure):
     """A figure that is saved in the style it was drawn in."""
 
     savefig = styled(Figure.savefig)
+
+
+class NotApplicable(InvalidInput):
+    """The trajectory does not hold what a figure shows."""
+
+
+def require(condition, trajectory, what):
+    """Raise `NotApplicable`, the file's name and what is wrong with it, unless a condition holds."""
+    if not condition:
+        raise NotApplicable(f"{trajectory.path.name!r} {what}")
+
+
+def snapshots(trajectory, count):
+    """Return at most `count` frames: first, last, and those where the energy is closest to equal shares of its fall."""
+    shares, last = np.linspace(0, 1, count), len(trajectory) - 1
+    energy = trajectory.observables.get("energy", np.empty(0))[: last + 1]
+    if len(energy) <= last:
+        return sorted({round(share * last) for share in shares})
+    levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
+    return sorted({0, *(int(np.abs(energy - level).argmin()) for level in levels), last})
 
 
 def write_whole(path, content):

@@ -13,6 +13,7 @@ from particleflow.models import build_model
 from particleflow.plot_style import (
     NEGATIVE,
     POSITIVE,
+    NotApplicable,
     PaperFigure,
     log_scale,
     plain,
@@ -21,10 +22,15 @@ from particleflow.plot_style import (
     time_label,
     write_whole,
 )
+from particleflow.plot_style import require as _require
+from particleflow.plot_style import snapshots as _snapshots
+from particleflow.point_figures import positions_figure
 
 _PARTS = {
     "energy": (r"$\mathcal{L}[\mu_t]$", "-"),
     "risk": (r"risk $\mathbb{E}_\nu[\ell(f_{\mu_t}(x), y)]$", "--"),
+    "field": (r"field $C - 2\int\,F\,d\mu_t$", "--"),
+    "interaction": (r"interaction $\iint\,K\,d\mu_t\,d\mu_t$", "-."),
     "regularization": (r"regularization $\lambda\int\,V\,d\mu_t$", "-."),
     "synchronization": (r"synchronization $\gamma\,D(\mu_t)$", ":"),
 }
@@ -39,10 +45,6 @@ _MANY = 2000  # points from which they are drawn as an image inside a vector fil
 _PATHS, _PIECES = 300, 12  # paths drawn, and shades along each
 
 
-class NotApplicable(InvalidInput):
-    """The trajectory does not hold what a figure shows."""
-
-
 # --- through time -----------------------------------------------------------------------------------------------------
 
 
@@ -51,7 +53,8 @@ def energy_figure(trajectory):
     """Draw the energy L[μ_t] and its parts against flow time, and the test error below if it was measured.
 
     The axes are logarithmic, which leaves out t = 0; an energy that is not positive has a linear one. Parts that vanish
-    are left out.
+    are left out. Parts with negative values, of an energy that is positive and falls to a tenth, have a linear panel of
+    their own.
 
     Parameters
     ----------
@@ -68,14 +71,18 @@ def energy_figure(trajectory):
         If the trajectory does not hold what is drawn. So do all the figures.
     """
     time, series = _positive_times(trajectory, "energy")
-    figure, (axes, *below) = _stack(1 + ("test_error" in series))
     shown = [name for name in _PARTS if name in series and (name == "energy" or np.any(series[name] != 0))]
-    for name in shown:
-        label, dashes = _PARTS[name]
-        axes.plot(time, series[name], dashes, label=label)
-    axes.set_ylabel(r"energy $\mathcal{L}[\mu_t]$")
-    axes.legend()
-    log_scale(axes, *(series[name] for name in shown))
+    energy = series["energy"]
+    apart = min(series[name].min() for name in shown) < 0 < energy.min() < 0.1 * energy.max()
+    figure, (axes, *below) = _stack(1 + apart + ("test_error" in series))
+    panels = [(axes, shown[:1]), (below.pop(0), shown[1:])] if apart else [(axes, shown)]
+    for axes, names in panels:
+        for name in names:
+            label, dashes = _PARTS[name]
+            axes.plot(time, series[name], dashes, label=label, color=f"C{shown.index(name)}")
+        axes.legend()
+        log_scale(axes, *(series[name] for name in names))
+        axes.set_ylabel(r"energy $\mathcal{L}[\mu_t]$" if "energy" in names else "its parts")
     for axes in below:
         axes.plot(time, series["test_error"])
         axes.set_ylabel(r"test error $\|f_{\mu_t}\!-f^*\!\|^2 /\, \|f^*\!\|^2$")
@@ -95,7 +102,7 @@ def balance_figure(trajectory):
     error = np.abs(series["balance"]) / (abs(trajectory.observables["energy"][0]) or 1.0)
     axes.plot(time, error)
     start = r"\mathcal{L}[\mu_0]"
-    axes.set_title(rf"$|\mathcal{{L}}[\mu_t] + 2\int_0^t\int\,|\nabla G|^2\,d\mu_s\,ds - {start}|\,/\,{start}$")
+    axes.set_title(rf"$|\mathcal{{L}}[\mu_t] + 2\int_0^t\int\,|\nabla G|^2\,d\mu_s\,ds - {start}|\,/\,|{start}|$")
     axes.set_ylabel("error of the energy balance")
     log_scale(axes, error)
     for axes in below:
@@ -303,6 +310,7 @@ FIGURES = {
     "paths": paths_figure,
     "fit": fit_figure,
     "norms": norms_figure,
+    "positions": positions_figure,
 }
 
 
@@ -350,11 +358,6 @@ def save_figures(trajectory, directory, *, formats=("png",)):
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
-def _require(condition, trajectory, what):
-    if not condition:
-        raise NotApplicable(f"{trajectory.path.name!r} {what}")
-
-
 def _positive_times(trajectory, *names):
     """Return the times > 0 of the observables and the observables there, if those named are among them."""
     series = trajectory.observables
@@ -362,16 +365,6 @@ def _positive_times(trajectory, *names):
     late = series["time"] > 0
     _require(late.any(), trajectory, "holds nothing after t = 0")
     return series["time"][late], {name: values[late] for name, values in series.items() if name != "time"}
-
-
-def _snapshots(trajectory, count):
-    """Return at most `count` frames: first, last, and those where the energy is closest to equal shares of its fall."""
-    shares, last = np.linspace(0, 1, count), len(trajectory) - 1
-    energy = trajectory.observables.get("energy", np.empty(0))[: last + 1]
-    if len(energy) <= last:
-        return sorted({round(share * last) for share in shares})
-    levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
-    return sorted({0, *(int(np.abs(energy - level).argmin()) for level in levels), last})
 
 
 def _stack(count, height=1.9):

@@ -52,12 +52,12 @@ def summarize(trajectory):
 
 def to_text(summary):
     """Return a summary as text for people."""
-    model, loss, last = summary["model"], summary["loss"], summary["observables"]
+    last = summary["observables"]
     rows = [
         ("file", summary["file"]),
         ("status", f"{summary['status']}: {summary['message']}"),
-        ("model", f"{model['kind']}, {model['activation']}, {summary['particles']} particles"),
-        ("energy", f"{loss['loss']} loss + {loss['strength']:g} × {loss['regularizer']}, {loss['kernel']} kernel"),
+        ("model", _model(summary["model"], summary["particles"])),
+        ("energy", _energy(summary["loss"])),
     ]
     if summary["data"]:
         data = summary["data"]
@@ -104,6 +104,31 @@ def _method(summary):
     elif temperature is not None:
         text += f", temperature {temperature:g}"
     return text + (", the energy never rises" if summary.get("monotone") else "")
+
+
+def _model(model, particles):
+    if model["kind"] == "particles":
+        return f"{particles} particles in dimension {model['d']}"
+    return f"{model['kind']}, {model['activation']}, {particles} particles"
+
+
+def _energy(table):
+    if "loss" in table:
+        return f"{table['loss']} loss + {table['strength']:g} × {table['regularizer']}, {table['kernel']} kernel"
+    given = table.get("parameters", {})
+    if table["kernel"] == "pair":
+        names, given = f"field {table['field']}, interaction {table['interaction']}", {"parameters": given}
+    else:
+        names = f"{table['kernel']} kernel"
+    return ", ".join([names, *(f"{name} {_parameter(value)}" for name, value in given.items())])
+
+
+def _parameter(value):
+    if not isinstance(value, list):
+        return f"{value:g}"
+    if len(value) > 4 or any(isinstance(item, list) for item in value):
+        return f"({len(value)} of them)"
+    return f"({', '.join(map(_parameter, value))})"
 
 
 def _number(value):

@@ -67,11 +67,11 @@ def stems(paths, trajectory):
 @pytest.mark.parametrize(
     ("name", "missing"),
     [
-        ("line", set()),
-        ("smooth", set()),
-        ("origin", {"particles", "paths"}),
-        ("plane", {"fit"}),
-        ("space", {"particles", "paths", "fit"}),
+        ("line", {"positions"}),
+        ("smooth", {"positions"}),
+        ("origin", {"positions", "particles", "paths"}),
+        ("plane", {"positions", "fit"}),
+        ("space", {"positions", "particles", "paths", "fit"}),
     ],
 )
 def test_every_figure_that_applies_is_written(runs, name, missing, tmp_path):
@@ -176,6 +176,18 @@ def test_an_energy_that_is_not_positive_has_a_linear_axis():
     (axes,) = plotting.energy_figure(trajectory).axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), energy[1:])
+
+
+def test_negative_parts_of_an_energy_that_falls_by_orders_of_magnitude_stand_apart():
+    time, energy = np.array([0.0, 1.0, 2.0]), np.array([2.0, 1.0, 1e-4])
+    parts = {"field": energy - 0.5, "interaction": np.full(3, 0.5)}
+    trajectory = SimpleNamespace(path=Path("mmd.h5"), observables={"time": time, "energy": energy, **parts})
+    upper, lower = plotting.energy_figure(trajectory).axes
+    assert (upper.get_yscale(), lower.get_yscale()) == ("log", "linear")
+    np.testing.assert_array_equal(upper.lines[0].get_ydata(), energy[1:])
+    for line, name in zip(lower.lines, parts, strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), parts[name][1:])
+        assert name in line.get_label()
 
 
 def test_balance_figure_holds_relative_error_and_drift(line):

@@ -168,6 +168,16 @@ def log_gas():
     return np.mean(particles**2), _second_moment(0.8, 0.6, start, t)
 
 
+def riesz():
+    """Two particles in space: their distance r obeys (r^{s+2})' = (s + 2)(c − λ r^{s+2})."""
+    repulsion, exponent, rate, t = 0.8, 1.5, 0.6, 1.0
+    start = np.random.default_rng(7).normal(size=(2, 3))
+    particles = flow(pf.riesz(repulsion, exponent, rate), start, t)
+    power, rest = np.linalg.norm(start[0] - start[1]) ** (exponent + 2), repulsion / rate
+    exact = rest + np.exp(-(exponent + 2) * rate * t) * (power - rest)
+    return np.linalg.norm(particles[0] - particles[1]), exact ** (1 / (exponent + 2))
+
+
 def hermite_equilibrium():
     """Come to rest at √(g/(λm)) times the zeros of H_m (log gas)."""
     m, repulsion, rate = 25, 0.8, 0.6
@@ -196,6 +206,7 @@ SOLUTIONS = {
     "two-dimensional Newtonian, second moment": (newtonian, 1e-8),
     "log gas, second moment": (log_gas, 1e-8),
     "log gas, Hermite equilibrium": (hermite_equilibrium, 1e-7),
+    "Riesz gas, two particles": (riesz, 1e-8),
     "Kuramoto, order parameter": (kuramoto, 1e-8),
 }
 
