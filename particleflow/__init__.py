@@ -64,20 +64,20 @@ _ROOMS = {
     "integrators.langevin": ("Temperature",),
     "entropy": ("differential_entropy",),
     "observers": ("EnergyBelow", "FreeEnergy", "Observer", "Overlaps", "Stationary", "Stop", "TestError", "WallClock"),
-    "teachers": ("teacher_dataset",),
-    "storage": ("Trajectory", "TrajectoryWriter"),
+    "teachers": ("random_teacher", "teacher_dataset"),
+    "storage": ("TrajectoryWriter",),
+    "trajectory": ("Trajectory",),
     "flow": ("FlowResult", "flow_time", "log_spaced", "solve"),
-    "config": (
-        "Config",
+    "config": ("Config", "load_config", "read_config"),
+    "config_tables": (
         "DataConfig",
         "EnergyConfig",
         "FlowConfig",
         "InitialConfig",
         "ModelConfig",
         "OutputConfig",
+        "SynchronizationConfig",
         "TeacherConfig",
-        "load_config",
-        "read_config",
     ),
     "export": ("export_trajectory",),
     "plotting": ("save_figures",),
@@ -90,7 +90,7 @@ __all__ = sorted([*_HOMES, "open", "__version__"])
 
 def __getattr__(name):
     if name == "open":  # pf.open("run.h5"); not a global here, so that the builtin keeps its name inside the package
-        return import_module("particleflow.storage").Trajectory
+        return import_module("particleflow.trajectory").Trajectory
     if name not in _HOMES:
         raise AttributeError(f"module 'particleflow' has no attribute {name!r}")
     return getattr(import_module(f"particleflow.{_HOMES[name]}"), name)

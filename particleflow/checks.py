@@ -58,6 +58,22 @@ def texts(value):
     return isinstance(value, (list, tuple)) and len(value) > 0 and all(text(item) for item in value)
 
 
+@_check("a list of integers")
+def integers(value):
+    """Check for a list of integers."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(integer(-sys.maxsize)(item) for item in value)
+
+
+@_check("a table of finite numbers, or lists of them")
+def numbers(value):
+    """Check for a table of numbers and (nested) lists of numbers."""
+
+    def numeric(item):
+        return all(map(numeric, item)) if isinstance(item, (list, tuple)) else real(item)
+
+    return isinstance(value, dict) and all(map(numeric, value.values()))
+
+
 @_check("true or false")
 def boolean(value):
     """Check for a truth value."""

@@ -140,8 +140,8 @@ def _run(options):
     result = config.run(file, overwrite=options.overwrite, progress=True)
     for number in _SIGNALS:
         _on_signal(number, signal.SIG_IGN)  # all is stored: another Ctrl-C shall not spoil the summary
-    from particleflow.storage import Trajectory
     from particleflow.summary import summarize, to_text
+    from particleflow.trajectory import Trajectory
 
     with Trajectory(file) as trajectory:
         print(to_text(summarize(trajectory)))
@@ -149,8 +149,8 @@ def _run(options):
 
 
 def _show(options):
-    from particleflow.storage import Trajectory
     from particleflow.summary import summarize, to_text
+    from particleflow.trajectory import Trajectory
 
     with Trajectory(options.file) as trajectory:
         summary = summarize(trajectory)
@@ -165,7 +165,7 @@ def _show(options):
 
 def _plot(options):
     from particleflow.plotting import save_figures
-    from particleflow.storage import Trajectory
+    from particleflow.trajectory import Trajectory
 
     folder = Path(options.output) if options.output else Path(options.file).parent
     with Trajectory(options.file) as trajectory:
@@ -180,7 +180,7 @@ def _plot(options):
 
 def _export(options):
     from particleflow.export import export_trajectory
-    from particleflow.storage import Trajectory
+    from particleflow.trajectory import Trajectory
 
     with Trajectory(options.file) as trajectory:
         print(export_trajectory(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))

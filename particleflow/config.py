@@ -1,209 +1,129 @@
 """Configurations: TOML ↔ frozen dataclasses, checked completely before anything runs.
 
-Every key is one field below: its default, and what it may hold. Paths are relative to the configuration file.
+Paths are relative to the configuration file. The tables and their keys: `particleflow.config_tables`.
 """
 
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from particleflow.activations import ACTIVATIONS
-from particleflow.checks import (
-    boolean,
-    choice,
-    cooling,
-    fraction,
-    frames,
-    integer,
-    nonnegative,
-    positive,
-    stop,
-    text,
-    texts,
+from particleflow.built_in_kernels import build_kernel
+from particleflow.checks import integer
+from particleflow.config_tables import (
+    NESTED,
+    PARTICLES,
+    DataConfig,
+    EnergyConfig,
+    FlowConfig,
+    InitialConfig,
+    ModelConfig,
+    OutputConfig,
+    Table,
+    TeacherConfig,
+    key_name,
 )
 from particleflow.datasets import load_dataset
-from particleflow.energy import EmpiricalEnergy, PopulationEnergy
+from particleflow.energy import EmpiricalEnergy, KernelEnergy, PopulationEnergy
 from particleflow.errors import InvalidInput
 from particleflow.flow import single_threaded_blas, solve
-from particleflow.losses import LOSSES
-from particleflow.measure import LAWS, measure_from_file
-from particleflow.methods import METHODS
-from particleflow.models import MODELS, build_model
+from particleflow.measure import LAWS, POINT_LAWS, measure_from_file
+from particleflow.models import build_model
+from particleflow.models.hard_synchronized import bernoulli_supports, circulant_supports, exact_supports
 from particleflow.observers import STOP_RULES
-from particleflow.regularizers import REGULARIZERS
-from particleflow.teachers import random_teacher, teacher_dataset
+from particleflow.penalties import Synchronization
+from particleflow.teachers import DIMENSION, NEURONS, SAMPLES, random_teacher, teacher_dataset
 from particleflow.toml import TOMLDecodeError, loads
 
 
-def _key(check, default=MISSING):
-    return field(default=default, metadata={"check": check})
-
-
-# --- the tables -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Base of all tables: every given value is checked on creation, and a list becomes a tuple."""
-
-    def __post_init__(self):
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if isinstance(value, list):
-                value = tuple(value)
-                object.__setattr__(self, entry.name, value)
-            check = entry.metadata.get("check")
-            if check is not None and not (value is None and entry.default is None) and not check(value):
-                raise InvalidInput(f"{_name(type(self), entry.name)} = {value!r}: valid are {check.valid}")
-
-
-@dataclass(frozen=True)
-class TeacherConfig(_Table):
-    """[data.teacher]: the random network that labels Gaussian inputs."""
-
-    neurons: int = _key(integer(1), 10)
-    activation: str | None = _key(choice(ACTIVATIONS), None)  # the model's
-
-
-@dataclass(frozen=True)
-class DataConfig(_Table):
-    """[data]: a file, or source = "teacher" with d and, unless the kernel is that of the population, n."""
-
-    source: str = _key(choice(("file", "teacher")), "file")
-    file: str | None = _key(text, None)
-    target: str | None = _key(text, None)
-    features: tuple | None = _key(texts, None)
-    n: int | None = _key(integer(1), None)
-    d: int | None = _key(integer(1), None)
-    teacher: TeacherConfig | None = None
-    bias: bool = _key(boolean, False)
-    standardize: bool = _key(boolean, False)
-    test_fraction: float = _key(fraction, 0.0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        needed = {"file": ("file",), "teacher": ("d",)}[self.source]
-        barred = {"file": ("n", "d", "teacher"), "teacher": ("file", "target", "features")}[self.source]
-        for name in needed:
-            if getattr(self, name) is None:
-                raise InvalidInput(f'data.{name} is missing: source = "{self.source}" needs it')
-        for name in barred:
-            if getattr(self, name) is not None:
-                raise InvalidInput(f'data.{name} does not apply to source = "{self.source}"')
-        if self.source == "teacher" and (self.standardize or self.test_fraction):
-            raise InvalidInput('data.standardize and data.test_fraction do not apply to source = "teacher"')
-
-
-@dataclass(frozen=True)
-class ModelConfig(_Table):
-    """[model]: the network."""
-
-    particles: int = _key(integer(1))
-    kind: str = _key(choice(MODELS), "two-layer")
-    activation: str = _key(choice(ACTIVATIONS), "relu")
-
-
-@dataclass(frozen=True)
-class EnergyConfig(_Table):
-    """[energy]: the regularised risk."""
-
-    loss: str = _key(choice(LOSSES), "squared")
-    regularizer: str = _key(choice(REGULARIZERS), "path-norm")
-    strength: float = _key(nonnegative, 0.0)
-    kernel: str = _key(choice(("empirical", "population")), "empirical")
-
-
-@dataclass(frozen=True)
-class InitialConfig(_Table):
-    """[initial]: the law the particles start from."""
-
-    law: str = _key(choice((*LAWS, "file")), "sphere")
-    radius: float = _key(positive, 1.0)
-    file: str | None = _key(text, None)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if (self.law == "file") != (self.file is not None):
-            raise InvalidInput('initial.file goes with initial.law = "file", and only with it')
-
-
-@dataclass(frozen=True)
-class FlowConfig(_Table):
-    """[flow]: how far and how accurately."""
-
-    method: str = _key(choice(METHODS), "dopri5")
-    t_end: float | None = _key(positive, None)
-    rtol: float | None = _key(positive, None)
-    atol: float | None = _key(nonnegative, None)
-    step: float | None = _key(positive, None)
-    monotone: bool | None = _key(boolean, None)
-    temperature: float | dict | None = field(default=None, metadata={"check": cooling})
-    learning_rate: float | None = _key(positive, None)
-    steps: int | None = _key(integer(1), None)
-    batch_size: int | None = _key(integer(1), None)
-    frames: int | tuple = _key(frames, 100)
-    stop: dict = field(default_factory=dict, metadata={"check": stop})
-
-    @property
-    def settings(self):
-        """The settings of the method that are given."""
-        others = ("method", "t_end", "frames", "stop")
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in others}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class OutputConfig(_Table):
-    """[output]: where the trajectory goes."""
-
-    file: str | None = _key(text, None)
-
-
-@dataclass(frozen=True)
-class Config(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Config(Table):
     """One run.
 
     Attributes
     ----------
     data, model, energy, initial, flow, output : dataclass
-        The tables of the configuration.
+        The tables of the configuration; no data under a pair kernel.
     seed : int
-        Seed of everything random: the test split or the teacher, and the initial particles.
+        Seed of everything random: the test split or the teacher, supports, the initial particles, and the flow's noise
+        or mini-batches.
     folder : Path
         What relative paths are relative to; not part of the TOML text.
     """
 
-    data: DataConfig
-    model: ModelConfig
+    data: DataConfig | None = None
+    model: ModelConfig = field(default_factory=ModelConfig)
     flow: FlowConfig
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     initial: InitialConfig = field(default_factory=InitialConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
-    seed: int = _key(integer(0), 0)
+    seed: int = field(default=0, metadata={"check": integer(0)})
     folder: Path = field(default=Path(), compare=False)
 
     def __post_init__(self):
         super().__post_init__()
-        teacher = self.data.source == "teacher"
-        if self.energy.kernel == "empirical":
-            if teacher and self.data.n is None:
-                raise InvalidInput('data.n is missing: source = "teacher" needs it')
-            return
-        if not teacher:
+        kernel, kind = f'energy.kernel = "{self.energy.kernel}"', f'model.kind = "{self.model.kind}"'
+        if self.energy.of_pairs != (self.model.kind == PARTICLES):
+            raise InvalidInput(f'{kernel} does not go with {kind}: pair kernels move model.kind = "particles"')
+        if self.energy.of_pairs:
+            self._bar(("data",), kernel)
+        elif self.data is None:
+            raise InvalidInput("the table [data] is missing")
+        if self.initial.law is None:
+            law = "gaussian" if self.energy.of_pairs else "sphere"
+            object.__setattr__(self, "initial", replace(self.initial, law=law))
+        valid = self._laws
+        if self.initial.law not in valid:
+            raise InvalidInput(f"initial.law = {self.initial.law!r} does not go with {kind}; valid: {', '.join(valid)}")
+        if not self.energy.of_pairs and self.data.source == "teacher":
+            self._complete_teacher()
+        if self.energy.kernel == "population":
+            self._check_population()
+        if self.energy.synchronization is not None:
+            self._penalty.check(build_model(self.model.kind, self.model.activation, s=self.model.s))
+
+    @property
+    def _laws(self):
+        """The names of the initial laws of these particles."""
+        if self.model.kind == PARTICLES:
+            return (*POINT_LAWS, "file")
+        return (*LAWS, "file") if self.model.kind == "two-layer" else ("sphere", "gaussian", "file")
+
+    def _complete_teacher(self):
+        """Fill in what the teacher takes from the model and from the report (Lazarus 2022, §2.5.2)."""
+        teacher = self.data.teacher or TeacherConfig(neurons=NEURONS)
+        teacher = replace(
+            teacher,
+            kind=teacher.kind or self.model.kind,
+            activation=teacher.activation or self.model.activation,
+        )
+        of_kind = f'data.teacher.kind = "{teacher.kind}"'
+        if teacher.kind == "two-layer":
+            teacher._bar(("s",), of_kind)
+        else:
+            teacher._fill(s=4)
+        if teacher.kind == "hard-synchronized":
+            teacher._fill(supports="bernoulli")
+        else:
+            teacher._bar(("supports",), of_kind)
+        if teacher.supports == "circulant":
+            raise InvalidInput('data.teacher.supports = "circulant": valid are exact, bernoulli')
+        n = self.data.n or (SAMPLES if self.energy.kernel == "empirical" else None)
+        object.__setattr__(self, "data", replace(self.data, teacher=teacher, n=n, d=self.data.d or DIMENSION))
+
+    def _check_population(self):
+        if self.data.source != "teacher":
             raise InvalidInput('energy.kernel = "population" needs a teacher: data.source = "teacher"')
         for name, value, valid in (
             ("data.n", self.data.n, None),
             ("data.bias", self.data.bias, False),
+            ("model.kind", self.model.kind, "two-layer"),
             ("energy.loss", self.energy.loss, "squared"),
-            ("data.teacher.activation", self._teacher_activation, self.model.activation),
+            ("data.teacher.kind", self.data.teacher.kind, "two-layer"),
+            ("data.teacher.activation", self.data.teacher.activation, self.model.activation),
         ):
             if value != valid:
                 raise InvalidInput(f'{name} = {value!r} does not go with energy.kernel = "population"')
-
-    @property
-    def _teacher_activation(self):
-        return (self.data.teacher and self.data.teacher.activation) or self.model.activation
 
     def to_dict(self):
         """Return the tables as nested dicts, without what is unset."""
@@ -223,16 +143,8 @@ class Config(_Table):
         InvalidInput
             If the data or the particles cannot be read, or do not fit the model.
         """
-        for_data, for_particles, _ = self._seeds
-        energy = self._energy(np.random.default_rng(for_data))
-        if self.initial.law == "file":
-            measure = measure_from_file(self.folder / self.initial.file, energy.layout)
-            if measure.m != self.model.particles:
-                raise InvalidInput(f"model.particles = {self.model.particles}, but initial.file holds {measure.m}")
-            return energy, measure
-        law = LAWS[self.initial.law]
-        rng = np.random.default_rng(for_particles)
-        return energy, law(self.model.particles, energy.d, radius=self.initial.radius, rng=rng)
+        energy = self._energy()
+        return energy, self._measure(energy)
 
     def run(self, file=None, *, overwrite=False, progress=False):
         """Run the flow; the trajectory goes to `file`, by default to output.file if that is set.
@@ -263,25 +175,51 @@ class Config(_Table):
             overwrite=overwrite,
             progress=progress,
             config=tomli_w.dumps(stored),
-            seed=int(self._seeds[2].generate_state(1)[0]),
+            seed=int(self._seeds["flow"].generate_state(1)[0]),
             **flow.settings,
         )
 
     @property
     def _seeds(self):
-        """Of the data, of the initial particles, and of the flow (noise, mini-batches)."""
-        return np.random.SeedSequence(self.seed).spawn(3)
+        """The seed of each thing that is random."""
+        names = ("data", "particles", "flow", "supports")
+        return dict(zip(names, np.random.SeedSequence(self.seed).spawn(len(names)), strict=True))
 
-    def _energy(self, rng):
-        data, table = self.data, self.energy
-        model = build_model(self.model.kind, self.model.activation)
+    @property
+    def _penalty(self):
+        table = self.energy.synchronization
+        return Synchronization(table.term, strength=table.strength, rows=table.rows, offsets=table.offsets)
+
+    def _measure(self, energy):
+        initial, m = self.initial, self.model.particles
+        if initial.law == "file":
+            measure = measure_from_file(self.folder / initial.file, energy.layout)
+            if measure.m != m:
+                raise InvalidInput(f"model.particles = {m}, but initial.file holds {measure.m}")
+            return measure
+        rng = np.random.default_rng(self._seeds["particles"])
+        if initial.law == "uniform":
+            low = 0.0 if initial.low is None else initial.low
+            return POINT_LAWS["uniform"](m, energy.layout, low=low, high=initial.high, rng=rng)
+        if self.model.kind == "two-layer":
+            return LAWS[initial.law](m, energy.d, radius=initial.radius, rng=rng)
+        if self.model.kind == PARTICLES:
+            return POINT_LAWS[initial.law](m, energy.layout, radius=initial.radius, rng=rng)
+        measure = LAWS[initial.law](m, energy.layout, radius=initial.radius, rng=rng)
+        return measure.push_forward(energy.model.admissible)
+
+    def _energy(self):
+        data, table, model = self.data, self.energy, self.model
+        if table.of_pairs:
+            return KernelEnergy(build_kernel(table.kernel, table.parameters, model.d), model.d)
         regularization = {"regularizer": table.regularizer, "strength": table.strength}
-        neurons = (data.teacher or TeacherConfig()).neurons
+        rng = np.random.default_rng(self._seeds["data"])
+        network = _network(model, model.particles, np.random.default_rng(self._seeds["supports"]))
         if table.kernel == "population":
-            teacher = random_teacher(model, d=data.d, neurons=neurons, rng=rng)
-            return PopulationEnergy(model, teacher, **regularization)
+            teacher = random_teacher(network, d=data.d, neurons=data.teacher.neurons, rng=rng)
+            return PopulationEnergy(network, teacher, **regularization)
         if data.source == "teacher":
-            labels = build_model(self.model.kind, self._teacher_activation)
+            labels, neurons = _network(data.teacher, data.teacher.neurons, rng), data.teacher.neurons
             with single_threaded_blas():  # labels are matrix products
                 dataset, _ = teacher_dataset(labels, n=data.n, d=data.d, neurons=neurons, bias=data.bias, rng=rng)
         else:
@@ -294,25 +232,19 @@ class Config(_Table):
                 test_fraction=data.test_fraction,
                 rng=rng,
             )
-        return EmpiricalEnergy(model, dataset, loss=table.loss, **regularization)
+        penalty = None if table.synchronization is None else self._penalty
+        return EmpiricalEnergy(network, dataset, loss=table.loss, synchronization=penalty, **regularization)
 
 
-_NESTED = {
-    Config: {
-        "data": DataConfig,
-        "model": ModelConfig,
-        "flow": FlowConfig,
-        "energy": EnergyConfig,
-        "initial": InitialConfig,
-        "output": OutputConfig,
-    },
-    DataConfig: {"teacher": TeacherConfig},
-}
-_PATHS = {
-    Config: "",
-    TeacherConfig: "data.teacher.",
-    **{table: f"{name}." for name, table in _NESTED[Config].items()},
-}
+def _network(table, m, rng):
+    """Return the model of m particles that a [model] or [data.teacher] table describes."""
+    if table.kind != "hard-synchronized":
+        return build_model(table.kind, table.activation, s=table.s)
+    if table.supports == "circulant":
+        supports = circulant_supports(m, table.offsets)
+    else:
+        supports = {"exact": exact_supports, "bernoulli": bernoulli_supports}[table.supports](m, table.s, rng)
+    return build_model(table.kind, table.activation, supports=supports)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -376,17 +308,17 @@ def _apply(tables, change):
 
 
 def _from_dict(table, values, **extra):
-    nested = _NESTED.get(table, {})
+    nested = NESTED.get(None if table is Config else table, {})
     known = [entry.name for entry in fields(table) if entry.name != "folder"]
     for key, value in values.items():
         if key not in known:
-            raise InvalidInput(f"{_name(table, key)} is unknown; valid: {', '.join(known)}")
+            raise InvalidInput(f"{key_name(table, key)} is unknown; valid: {', '.join(known)}")
         if key in nested and not isinstance(value, dict):
-            raise InvalidInput(f"{_name(table, key)} = {value!r} must be a table: [{_name(table, key)}]")
+            raise InvalidInput(f"{key_name(table, key)} = {value!r} must be a table: [{key_name(table, key)}]")
     for entry in fields(table):
         required = entry.default is MISSING and entry.default_factory is MISSING
         if required and entry.name not in values:
-            what = f"the table [{entry.name}]" if entry.name in nested else _name(table, entry.name)
+            what = f"the table [{entry.name}]" if entry.name in nested else key_name(table, entry.name)
             raise InvalidInput(f"{what} is missing")
     given = {key: _from_dict(nested[key], value) if key in nested else value for key, value in values.items()}
     return table(**given, **extra)
@@ -403,7 +335,3 @@ def _to_dict(table):
             values[entry.name] = value
     # TOML wants plain values before tables
     return dict(sorted(values.items(), key=lambda item: isinstance(item[1], dict)))
-
-
-def _name(table, key):
-    return f"{_PATHS[table]}{key}"

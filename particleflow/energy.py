@@ -30,6 +30,9 @@ class Energy(Protocol):
     def layout(self):
         """The `particleflow.measure.Layout` of a particle."""
 
+    def check(self, measure):
+        """Raise `InvalidInput` unless a flow can start from this measure."""
+
     def make_velocity(self, m):
         """Return ``velocity(theta, out) -> parts`` for m particles.
 
@@ -61,6 +64,10 @@ class _NetworkEnergy:
     def layout(self):
         """The layout of a particle."""
         return self.model.layout(self.d)
+
+    def check(self, measure):
+        """Raise `InvalidInput` unless the model has a place for each of the particles."""
+        self.model.admissible(measure.particles)
 
     def value(self, theta):
         """Return L[μ_m] for particles of shape (m, p)."""

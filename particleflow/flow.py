@@ -189,7 +189,8 @@ def solve(
     _check_arguments(energy, measure, seed)
     chosen = plan(method, settings, energy=energy, measure=measure, t_end=t_end, seed=seed)
     t_end, times = chosen.t_end, _frame_times(frames, chosen.t_end)
-    described = {"method": method, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
+    name = getattr(method, "name", method)
+    described = {"method": name, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
     described["frames"] = int(frames) if np.ndim(frames) == 0 else times
     times = chosen.controller.grid(times, t_end)
     info = RunInfo(energy, measure, t_end, described)
@@ -384,6 +385,7 @@ def _check_arguments(energy, measure, seed):
             f"the particles have {measure.layout.size} numbers each ({', '.join(measure.layout.names)}) and the energy "
             f"expects {energy.layout.size} ({', '.join(energy.layout.names)})"
         )
+    energy.check(measure)
 
 
 def _frame_times(frames, t_end):

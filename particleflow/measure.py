@@ -278,6 +278,9 @@ def circle_grid(m, d=2, *, radius=1.0, rng=None):
     return _two_layer(_alternating(m, radius), np.column_stack([np.cos(angles), np.sin(angles)]))
 
 
+POINT_LAWS = {"gaussian": gaussian, "uniform": uniform}
+"""The initial laws of points in R^d or on a torus, by name; those of networks follow."""
+
 LAWS = {
     "sphere": sphere,
     "gaussian": gaussian,

@@ -16,7 +16,7 @@ from particleflow.integrators.langevin import Langevin, Temperature
 from particleflow.integrators.optimizers import SGD, Adam, Batches
 from particleflow.integrators.runge_kutta import RungeKutta
 from particleflow.integrators.step_size import FixedStep, PIController
-from particleflow.integrators.tableaus import TABLEAUS
+from particleflow.integrators.tableaus import TABLEAUS, Tableau
 from particleflow.observers import EnergyBalance, EnergyParts, FreeEnergy, Invariants, StepCount
 
 RTOL, ATOL = 1e-6, 1e-12
@@ -62,12 +62,15 @@ class Method:
         How it takes its steps, for messages.
     plan : callable
         ``plan(method, energy, measure, t_end, seed, **settings) -> Plan``.
+    tableau : Tableau or None
+        Of a Runge–Kutta method.
     """
 
     name: str
     settings: dict
     manner: str
     plan: Callable
+    tableau: Tableau | None = None
 
 
 _REQUIRED = object()
@@ -82,8 +85,8 @@ def plan(name, settings, *, energy, measure, t_end, seed):
 
     Parameters
     ----------
-    name : str
-        One of `METHODS`.
+    name : str or Tableau
+        One of `METHODS`, or the tableau of a Runge–Kutta method.
     settings : dict
         Settings by name; None stands for the default.
     energy : Energy
@@ -100,25 +103,35 @@ def plan(name, settings, *, energy, measure, t_end, seed):
     InvalidInput
         If there is no such method, a setting is missing, does not apply or cannot be used.
     """
-    if name not in METHODS:
-        raise InvalidInput(f"flow.method = {name!r} is unknown; valid: {', '.join(METHODS)}")
-    method, given = METHODS[name], {key: value for key, value in settings.items() if value is not None}
+    given = check(name, settings, t_end)
+    method = _method(name)
+    return method.plan(method, energy, measure, t_end, seed, **given)
+
+
+def check(name, settings, t_end):
+    """Return the settings of a method, completed by its defaults; parameters and errors as for `plan`."""
+    method, given = _method(name), {key: value for key, value in settings.items() if value is not None}
     for key, value in given.items():
         if key not in method.settings:
             raise InvalidInput(_not_applicable(method, key, value))
     counts_steps = "steps" in method.settings
     if counts_steps and t_end is not None:
-        raise InvalidInput(f"flow.t_end = {t_end!r} does not apply to {name}, which counts flow.steps")
+        raise InvalidInput(f"flow.t_end = {t_end!r} does not apply to {method.name}, which counts flow.steps")
     if not counts_steps and t_end is None:
         raise InvalidInput("flow.t_end is missing")
     for key, default in method.settings.items():
         if default is _REQUIRED and key not in given:
-            raise InvalidInput(f"flow.{key} is missing: {name} {method.manner}")
-    return method.plan(method, energy, measure, t_end, seed, **(_defaults(method) | given))
+            raise InvalidInput(f"flow.{key} is missing: {method.name} {method.manner}")
+    return {key: given.get(key, default) for key, default in method.settings.items()}
 
 
-def _defaults(method):
-    return {key: default for key, default in method.settings.items() if default is not _REQUIRED}
+def _method(name):
+    """Return the method of a name or a tableau."""
+    if isinstance(name, Tableau):
+        return _of_tableau(name)
+    if not (isinstance(name, str) and name in METHODS):
+        raise InvalidInput(f"flow.method = {name!r} is unknown; valid: {', '.join(METHODS)}")
+    return METHODS[name]
 
 
 def _not_applicable(method, key, value):
@@ -137,7 +150,7 @@ def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol):
     controller = PIController(rtol, atol)
 
     def build():
-        return RungeKutta(TABLEAUS[method.name], controller, energy.make_velocity(measure.m), measure.particles.shape)
+        return RungeKutta(method.tableau, controller, energy.make_velocity(measure.m), measure.particles.shape)
 
     return Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
 
@@ -149,7 +162,7 @@ def _fixed(method, energy, measure, t_end, seed, *, step, monotone):
 
     def build():
         velocity, shape = energy.make_velocity(measure.m), measure.particles.shape
-        return RungeKutta(TABLEAUS[method.name], controller, velocity, shape, monotone=monotone)
+        return RungeKutta(method.tableau, controller, velocity, shape, monotone=monotone)
 
     settings = {"step": step} | ({"monotone": True} if monotone else {})
     return Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
@@ -208,23 +221,20 @@ def _counts(value):
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
 
 
-_TOLERANCES = {"rtol": RTOL, "atol": ATOL}
+def _of_tableau(tableau):
+    if tableau.adaptive:
+        settings, manner, plan = {"rtol": RTOL, "atol": ATOL}, "chooses its steps by flow.rtol", _adaptive
+    else:
+        settings, manner, plan = {**_STEP, "monotone": False}, "takes steps of a fixed size, flow.step", _fixed
+    return Method(tableau.name, settings, manner, plan, tableau)
+
+
 _STEP = {"step": _REQUIRED}
 _LOOP = {"learning_rate": _REQUIRED, "steps": _REQUIRED, "batch_size": None}
-METHODS = {
-    name: (
-        Method(name, _TOLERANCES, "chooses its steps by flow.rtol", _adaptive)
-        if tableau.adaptive
-        else Method(name, {**_STEP, "monotone": False}, "takes steps of a fixed size, flow.step, in flow time", _fixed)
-    )
-    for name, tableau in TABLEAUS.items()
-} | {
-    "langevin": Method(
-        "langevin",
-        {**_STEP, "temperature": _REQUIRED},
-        "takes noise of flow.temperature in steps of flow.step",
-        _langevin,
-    ),
-    "sgd": Method("sgd", _LOOP, "takes flow.steps steps of flow.learning_rate", _optimizer),
-    "adam": Method("adam", _LOOP, "takes flow.steps steps of flow.learning_rate", _optimizer),
+_NOISE = "takes noise of flow.temperature in steps of flow.step"
+_COUNTED = "takes flow.steps steps of flow.learning_rate"
+METHODS = {name: _of_tableau(tableau) for name, tableau in TABLEAUS.items()} | {
+    "langevin": Method("langevin", {**_STEP, "temperature": _REQUIRED}, _NOISE, _langevin),
+    "sgd": Method("sgd", _LOOP, _COUNTED, _optimizer),
+    "adam": Method("adam", _LOOP, _COUNTED, _optimizer),
 }

@@ -9,7 +9,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, to_rgba
 
 from particleflow.errors import InvalidInput
-from particleflow.models import build_model
 from particleflow.plot_style import (
     NEGATIVE,
     POSITIVE,
@@ -233,13 +232,12 @@ class Fit:
     """
 
     def __init__(self, trajectory):
-        data, model = trajectory.data, trajectory.config.get("model", {})
+        data = trajectory.data
         _require(data is not None, trajectory, "does not hold its data")
         count = data.d - data.bias
         _require(count == 1, trajectory, f"has {count} input features: the fitted function can be drawn for one")
-        _require({"kind", "activation"} <= model.keys(), trajectory, "does not say which model it belongs to")
-        sizes = {name: model[name] for name in ("s", "supports") if name in model}
-        self.data, self.model = data, build_model(model["kind"], model["activation"], **sizes)
+        _require(trajectory.model is not None, trajectory, "does not say which model it belongs to")
+        self.data, self.model = data, trajectory.model
         inputs = np.concatenate([data.X[:, 0], data.X_test[:, 0]])
         self._X = self._with_bias(np.linspace(inputs.min(), inputs.max(), 801))
         self.x = data.inputs_in_units(self._X)[:, 0]

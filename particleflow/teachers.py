@@ -7,8 +7,11 @@ import numpy as np
 from particleflow.datasets import dataset_from_arrays
 from particleflow.errors import InvalidInput
 
+SAMPLES, DIMENSION, NEURONS = 4000, 100, 10
+"""The sizes of the report: n, d and m_t."""
 
-def random_teacher(model, *, d, neurons=10, rng):
+
+def random_teacher(model, *, d=DIMENSION, neurons=NEURONS, rng):
     """Draw a teacher's particles, all parameters from N(0, 1).
 
     Parameters
@@ -35,7 +38,7 @@ def random_teacher(model, *, d, neurons=10, rng):
     return model.admissible(np.random.default_rng(rng).standard_normal((neurons, model.layout(d).size)))
 
 
-def teacher_dataset(model, *, n, d, neurons=10, bias=False, rng):
+def teacher_dataset(model, *, n=SAMPLES, d=DIMENSION, neurons=NEURONS, bias=False, rng):
     """Draw a teacher and data labelled by it.
 
     Parameters

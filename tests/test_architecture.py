@@ -36,8 +36,9 @@ LEVELS = (
     ),
     ("built_in_kernels", "energy"),
     ("observers", "plot_style"),
-    ("methods",),
+    ("methods", "trajectory"),
     ("flow", "storage", "point_figures", "checks"),
+    ("config_tables",),
     ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),
     ("cli",),
 )

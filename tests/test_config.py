@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import particleflow as pf
+from particleflow.summary import summarize, to_text
 
 MINIMAL = """
 [data]
@@ -22,6 +23,7 @@ t_end = 1.0
 
 ACTIVATIONS = ("relu", "erf", "tanh", "sigmoid", "square", "linear")
 ADAPTIVE, FIXED = ("bs23", "dopri5"), ("euler", "heun", "rk4")
+COOLING = ("constant", "exponential", "power", "logarithmic")
 
 
 # --- TOML and back ----------------------------------------------------------------------------------------------------
@@ -49,18 +51,32 @@ data = st.builds(
     teacher=teachers,
     bias=st.booleans(),
 )
-models = st.builds(
+two_layer = st.builds(
     pf.ModelConfig,
     particles=st.integers(min_value=1),
     kind=st.just("two-layer"),
     activation=st.sampled_from(ACTIVATIONS),
 )
-energies = st.builds(
-    pf.EnergyConfig,
-    loss=st.sampled_from(["squared", "logistic", "huber"]),
-    regularizer=st.sampled_from(["path-norm", "norm", "squared-norm", "none"]),
-    strength=nonnegative,
-    kernel=st.just("empirical"),
+three_layer = st.builds(pf.ModelConfig, kind=st.just("three-layer"), s=st.integers(2, 9))
+hard = st.builds(
+    pf.ModelConfig,
+    kind=st.just("hard-synchronized"),
+    s=st.none() | st.integers(1, 50),
+    supports=st.none() | st.sampled_from(["exact", "bernoulli"]),
+) | st.builds(
+    pf.ModelConfig,
+    kind=st.just("hard-synchronized"),
+    supports=st.just("circulant"),
+    offsets=st.lists(st.integers(-3, 3), min_size=1, unique=True),
+)
+risk = {
+    "loss": st.sampled_from(["squared", "logistic", "huber"]),
+    "regularizer": st.sampled_from(["path-norm", "norm", "squared-norm", "scaled-squared-norm", "none"]),
+    "strength": nonnegative,
+}
+energies = st.builds(pf.EnergyConfig, kernel=st.just("empirical"), **risk)
+penalties = st.builds(
+    pf.SynchronizationConfig, strength=nonnegative, term=st.just("sum-w2"), rows=st.sampled_from(["W", "uW"])
 )
 initials = st.builds(
     pf.InitialConfig,
@@ -68,25 +84,63 @@ initials = st.builds(
     radius=positive,
 ) | st.builds(pf.InitialConfig, law=st.just("file"), file=words)
 stops = st.fixed_dictionaries({}, optional={"stationary": positive, "wall_clock": positive, "energy": finite})
-flows = st.builds(
-    pf.FlowConfig,
-    t_end=positive,
-    method=st.sampled_from(ADAPTIVE + FIXED),
-    rtol=positive,
-    atol=nonnegative,
-    step=st.none() | positive,
-    frames=st.integers(min_value=1) | st.lists(positive, min_size=1, max_size=5, unique=True).map(sorted),
-    stop=stops,
+run = {
+    "frames": st.integers(min_value=1) | st.lists(positive, min_size=1, max_size=5, unique=True).map(sorted),
+    "stop": stops,
+}
+temperatures = nonnegative | st.fixed_dictionaries(
+    {"initial": nonnegative}, optional={"law": st.sampled_from(COOLING), "time": positive}
 )
-configs = st.builds(
-    pf.Config,
-    data=data,
-    model=models,
-    flow=flows,
-    energy=energies,
-    initial=initials,
-    output=st.builds(pf.OutputConfig, file=st.none() | words),
-    seed=st.integers(min_value=0),
+flows = st.one_of(
+    st.builds(pf.FlowConfig, t_end=positive, method=st.sampled_from(ADAPTIVE), rtol=positive, atol=nonnegative, **run),
+    st.builds(
+        pf.FlowConfig,
+        t_end=positive,
+        method=st.sampled_from(FIXED),
+        step=positive,
+        monotone=st.none() | st.booleans(),
+        **run,
+    ),
+    st.builds(
+        pf.FlowConfig, t_end=positive, method=st.just("langevin"), step=positive, temperature=temperatures, **run
+    ),
+    st.builds(
+        pf.FlowConfig,
+        method=st.sampled_from(["sgd", "adam"]),
+        learning_rate=positive,
+        steps=st.integers(min_value=1),
+        batch_size=st.none() | st.integers(min_value=1),
+        **run,
+    ),
+)
+rest = {"output": st.builds(pf.OutputConfig, file=st.none() | words), "seed": st.integers(min_value=0), "flow": flows}
+by_layout = st.builds(pf.InitialConfig, law=st.none() | st.sampled_from(["sphere", "gaussian"]), radius=positive)
+pair_kernels = st.builds(
+    pf.EnergyConfig,
+    kernel=st.sampled_from(["log-gas", "kuramoto"]),
+    parameters=st.dictionaries(words, finite.map(float) | st.lists(st.floats(-1, 1)), max_size=3),
+)
+points = st.builds(pf.InitialConfig, law=st.just("uniform"), low=st.floats(-1, 0), high=st.floats(0.5, 1)) | st.builds(
+    pf.InitialConfig, law=st.none() | st.just("gaussian"), radius=st.none() | positive
+)
+configs = st.one_of(
+    st.builds(pf.Config, data=data, model=two_layer, energy=energies, initial=initials, **rest),
+    st.builds(pf.Config, data=data, model=hard, energy=energies, initial=by_layout, **rest),
+    st.builds(
+        pf.Config,
+        data=data,
+        model=three_layer,
+        energy=st.builds(pf.EnergyConfig, synchronization=st.none() | penalties, **risk),
+        initial=by_layout,
+        **rest,
+    ),
+    st.builds(
+        pf.Config,
+        model=st.builds(pf.ModelConfig, kind=st.just("particles"), d=st.none() | st.integers(1, 3)),
+        energy=pair_kernels,
+        initial=points,
+        **rest,
+    ),
 )
 
 
@@ -133,7 +187,24 @@ def test_configurations_cannot_be_changed():
         (lambda: pf.FlowConfig(t_end=1.0, frames=[2, 1]), "flow.frames = (2, 1)"),
         (lambda: pf.EnergyConfig(strength=-1e-300), "energy.strength = -1e-300"),
         (lambda: pf.DataConfig(), "data.file is missing"),
-        (lambda: pf.DataConfig(source="teacher", n=3), "data.d is missing"),
+        (lambda: pf.FlowConfig(), "flow.t_end is missing"),
+        (lambda: pf.FlowConfig(method="adam", t_end=1.0), "flow.t_end = 1.0 does not apply to adam"),
+        (lambda: pf.FlowConfig(method="adam", learning_rate=0.1), "flow.steps is missing"),
+        (lambda: pf.FlowConfig(t_end=1.0, temperature=0.1), "would bias it"),
+        (lambda: pf.FlowConfig(t_end=1.0, method="langevin", step=0.1), "flow.temperature is missing"),
+        (lambda: pf.FlowConfig(t_end=1.0, method="langevin", step=0.1, temperature=-1), "flow.temperature = -1"),
+        (lambda: pf.ModelConfig(s=3), 'model.s does not apply to model.kind = "two-layer"'),
+        (lambda: pf.ModelConfig(kind="three-layer", offsets=[0, 1]), "model.offsets does not apply"),
+        (lambda: pf.ModelConfig(kind="hard-synchronized", supports="circulant"), "model.offsets is missing"),
+        (
+            lambda: pf.ModelConfig(kind="hard-synchronized", supports="circulant", offsets=[0, 1], s=3),
+            "model.s = 3, but model.offsets has 2 entries",
+        ),
+        (lambda: pf.ModelConfig(kind="particles", activation="relu"), "model.activation does not apply"),
+        (lambda: pf.EnergyConfig(kernel="log-gas", strength=1.0), "energy.strength does not apply"),
+        (lambda: pf.EnergyConfig(parameters={"x": 1.0}), "energy.parameters does not apply"),
+        (lambda: pf.SynchronizationConfig(strength=1.0, term="D_S"), "energy.synchronization.term = 'D_S'"),
+        (lambda: pf.InitialConfig(law="sphere", low=0.0), "initial.low does not apply"),
         (lambda: pf.DataConfig(source="teacher", n=3, d=2, file="x.csv"), "data.file does not apply"),
         (lambda: pf.DataConfig(file="x.csv", n=3), "data.n does not apply"),
         (lambda: pf.InitialConfig(law="file"), "initial.file"),
@@ -161,7 +232,7 @@ def test_tables_are_checked_when_made_in_python(make, message):
         ("flow.frames=[0.25, 0.5, 1]", lambda config: config.flow.frames == (0.25, 0.5, 1)),
         ("flow.stop.energy=-0.5", lambda config: config.flow.stop == {"energy": -0.5}),
         ("flow.stop={wall_clock = 3, energy = 1}", lambda config: config.flow.stop == {"wall_clock": 3, "energy": 1}),
-        ("data.teacher.neurons=3", lambda config: config.data.teacher == pf.TeacherConfig(neurons=3)),
+        ("data.teacher.neurons=3", lambda config: config.data.teacher.neurons == 3),
         ("output.file=some folder/run-2.h5", lambda config: config.output.file == "some folder/run-2.h5"),
         ("output.file=a=b.h5", lambda config: config.output.file == "a=b.h5"),
     ],
@@ -344,3 +415,175 @@ def test_population_kernel_needs_no_data(tmp_path):
 def test_what_does_not_go_with_the_population_kernel(change, words):
     with pytest.raises(pf.InvalidInput, match=words):
         pf.read_config(POPULATION, changes=[change]).build()
+
+
+# --- models of three layers, synchronisation --------------------------------------------------------------------------
+
+SOFT = """
+seed = 3
+[data]
+source = "teacher"
+n = 30
+d = 3
+teacher = { kind = "hard-synchronized", neurons = 4, s = 2 }
+[model]
+kind = "three-layer"
+particles = 6
+s = 3
+activation = "erf"
+[energy]
+regularizer = "scaled-squared-norm"
+strength = 0.1
+synchronization = { term = "B", strength = 0.5 }
+[flow]
+t_end = 0.5
+frames = 3
+"""
+
+
+def test_the_sizes_of_the_report_are_the_defaults():
+    config = pf.read_config('data.source = "teacher"\nmodel.kind = "three-layer"\nflow.t_end = 1.0')
+    assert (config.data.n, config.data.d, config.model.particles, config.model.s) == (4000, 100, 50, 16)
+    assert (config.data.teacher.neurons, config.data.teacher.s, config.data.teacher.kind) == (10, 4, "three-layer")
+
+
+@pytest.mark.parametrize("initial", ["sphere", "gaussian"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        '{kind = "three-layer", particles = 6, s = 3}',
+        '{kind = "hard-synchronized", particles = 6, s = 3}',
+        '{kind = "hard-synchronized", particles = 6, s = 2, supports = "bernoulli"}',
+        '{kind = "hard-synchronized", particles = 6, supports = "circulant", offsets = [0, 1, -1]}',
+    ],
+)
+def test_models_of_three_layers_run_and_are_read_back(model, initial, tmp_path):
+    changes = [f"model={model}", f"initial.law={initial}", "energy.synchronization={strength = 0.0}"]
+    if "hard" in model:
+        changes.pop()
+    config = pf.read_config(SOFT.replace('synchronization = { term = "B", strength = 0.5 }', ""), changes=changes)
+    energy, start = config.build()
+    result = config.run(tmp_path / "run.h5")
+    assert result.observables["energy"][-1] < result.observables["energy"][0]
+    np.testing.assert_array_equal(energy.model.admissible(start.particles), start.particles)
+    with pf.open(tmp_path / "run.h5") as trajectory:
+        X = np.random.default_rng(0).normal(size=(5, 3))
+        f, there = (model.predict(result.measure.particles, X) for model in (energy.model, trajectory.model))
+        np.testing.assert_array_equal(f, there)
+        assert trajectory.layout == energy.layout
+        assert pf.read_config(trajectory.config_text) == pf.read_config(config.to_toml())
+        pf.save_figures(trajectory, tmp_path)
+
+
+def test_soft_synchronisation_from_a_configuration(tmp_path):
+    result = pf.read_config(SOFT).run(tmp_path / "run.h5")
+    assert 0 < result.observables["synchronization"][-1] < result.observables["synchronization"][0]
+    assert result.observables["energy"][-1] == pytest.approx(
+        sum(result.observables[name][-1] for name in ("risk", "regularization", "synchronization"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("model.s=4", "energy.synchronization.term = 'B' needs s = 3"),
+        ("energy.synchronization.term=D", "energy.synchronization.term = 'D' needs s = 2"),
+        ("energy.synchronization.offsets=[0, 1]", "energy.synchronization.offsets = [0, 1]: the term B"),
+        ("energy.synchronization.strength=-1", "energy.synchronization.strength = -1"),
+        (
+            "energy.synchronization.weight=1",
+            "energy.synchronization.weight is unknown; valid: strength, term, rows",
+        ),
+        ("model={kind = 'two-layer'}", "energy.synchronization needs the three-layer model"),
+        ("initial.law=half-sphere", "initial.law = 'half-sphere' does not go with model.kind = \"three-layer\""),
+        ("data.teacher.supports=circulant", 'data.teacher.supports = "circulant"'),
+        ("data.teacher={kind = 'two-layer', s = 3}", "data.teacher.s does not apply"),
+        ("energy.kernel=population", "energy.synchronization does not apply"),
+    ],
+)
+def test_what_does_not_go_with_three_layers(change, words):
+    with pytest.raises(pf.InvalidInput) as caught:
+        pf.read_config(SOFT, changes=[change])
+    assert words in str(caught.value)
+
+
+# --- pair kernels by name ---------------------------------------------------------------------------------------------
+
+GAS = """
+[model]
+kind = "particles"
+particles = 8
+[energy]
+kernel = "log-gas"
+parameters = { repulsion = 1.0, confinement = 0.5 }
+[flow]
+t_end = 60.0
+rtol = 1e-8
+"""
+
+
+def test_a_pair_kernel_from_a_configuration(tmp_path):
+    result = pf.read_config(GAS).run(tmp_path / "run.h5")
+    equilibrium = np.sqrt(1.0 / (0.5 * 8)) * np.polynomial.hermite.hermgauss(8)[0]
+    np.testing.assert_allclose(np.sort(result.measure["x"][:, 0]), equilibrium, atol=1e-6)
+    with pf.open(tmp_path / "run.h5") as trajectory:
+        assert trajectory.model is None
+        assert trajectory.data is None
+
+
+def test_particles_on_a_torus_keep_their_period_in_the_file(tmp_path):
+    changes = ["energy={kernel = 'kuramoto', parameters = {coupling = 1.0}}", "initial={law = 'uniform', low = 1.0}"]
+    config = pf.read_config(GAS, changes=[*changes, "flow.t_end=1"])
+    _, start = config.build()
+    assert 1.0 <= start["x"].min() <= start["x"].max() <= 1.0 + 2 * np.pi
+    config.run(tmp_path / "run.h5")
+    with pf.open(tmp_path / "run.h5") as trajectory:
+        assert trajectory.layout == start.layout
+        assert trajectory.layout.period == pytest.approx(2 * np.pi)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["model.kind=two-layer"], 'pair kernels move model.kind = "particles"'),
+        (["energy={}"], 'energy.kernel = "empirical" does not go with model.kind = "particles"'),
+        (["data.source=teacher"], 'data does not apply to energy.kernel = "log-gas"'),
+        (["initial.law=sphere"], "initial.law = 'sphere' does not go with"),
+        (["energy.parameters.charge=1"], "energy.parameters.charge is unknown"),
+        (["energy.parameters={repulsion = 1}"], "energy.parameters.confinement is missing"),
+        (["energy.parameters.repulsion=soft"], "energy.parameters = {'repulsion': 'soft', 'confinement': 0.5}"),
+        (["energy.kernel=newtonian"], "energy.parameters.repulsion is unknown"),
+        (["energy={kernel = 'newtonian', parameters = {charge = 1, confinement = 1}}"], "d = 1"),
+        (["initial={law = 'uniform', low = 1, high = 0}"], "low = 1"),
+    ],
+)
+def test_what_does_not_go_with_pair_kernels(changes, words):
+    with pytest.raises(pf.InvalidInput) as caught:
+        pf.read_config(GAS, changes=changes).build()
+    assert words in str(caught.value)
+
+
+# --- training loops and noise -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        '{method = "adam", learning_rate = 0.01, steps = 20, batch_size = 5, frames = 3}',
+        '{method = "sgd", learning_rate = 0.01, steps = 20, frames = 3}',
+        '{method = "langevin", t_end = 0.2, step = 0.01, temperature = 0.01, frames = 3}',
+        '{method = "langevin", t_end = 0.2, step = 0.01, temperature = {initial = 1.0, law = "power"}, frames = 3}',
+        '{method = "heun", t_end = 0.2, step = 0.01, monotone = true, frames = 3}',
+    ],
+)
+def test_methods_from_a_configuration(flow, tmp_path):
+    runs = []
+    for seed in (0, 0, 1):
+        file = tmp_path / f"{len(runs)}.h5"
+        config = pf.read_config(SOFT, changes=[f"flow={flow}", f"seed={seed}"])
+        runs.append(config.run(file).measure.particles)
+        with pf.open(file) as trajectory:
+            assert pf.read_config(trajectory.config_text).flow == config.flow
+            assert config.flow.method in to_text(summarize(trajectory))
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert (runs[0] != runs[2]).any()

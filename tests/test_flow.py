@@ -27,6 +27,9 @@ class Field:
     def __init__(self, velocity, value=lambda x: 1.0):
         self.velocity, self.value, self.calls = velocity, value, 0
 
+    def check(self, measure):
+        pass
+
     def make_velocity(self, m):
         def velocity(theta, out):
             self.calls += 1

@@ -230,6 +230,9 @@ class Field:
     def __init__(self, path):
         self.path, self.copies = path, []
 
+    def check(self, measure):
+        pass
+
     def make_velocity(self, m):
         def velocity(theta, out):
             if self.path.exists():

@@ -75,8 +75,8 @@ class HardSynchronized(TwoHiddenLayers):
         return theta
 
     def describe(self):
-        """Return the [model] table of a configuration, without the number of particles."""
-        return {"kind": self.kind, "activation": self.activation.name, "supports": self.supports.tolist()}
+        """Return the [model] table of a configuration, without the number of particles; files keep supports apart."""
+        return {"kind": self.kind, "activation": self.activation.name, "s": self.s}
 
     def __repr__(self):
         return f"HardSynchronized(supports {self.supports.shape}, {self.activation.name!r})"
