@@ -21,6 +21,7 @@ from particleflow.methods import plan
 from particleflow.observers import (
     Norms,
     Observer,
+    Overlaps,
     PopulationError,
     Progress,
     Sliding,
@@ -372,7 +373,7 @@ class _Interruption:
 
 def _held_out(energy):
     if hasattr(energy, "teacher"):
-        return [PopulationError(energy.pairs.constant)]
+        return [PopulationError(energy.pairs.constant), Overlaps()]
     data = getattr(energy, "data", None)
     return [TestError(energy.model, data.X_test, data.y_test)] if data is not None and data.n_test else []
 

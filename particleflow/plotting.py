@@ -79,7 +79,10 @@ def energy_figure(trajectory):
         for name in names:
             label, dashes = _PARTS[name]
             axes.plot(time, series[name], dashes, label=label, color=f"C{shown.index(name)}")
-        axes.legend()
+        if len(names) < 4:
+            axes.legend()
+        else:  # no room for them between the curves
+            figure.legend(loc="outside upper center", ncols=2)
         log_scale(axes, *(series[name] for name in names))
         axes.set_ylabel(r"energy $\mathcal{L}[\mu_t]$" if "energy" in names else "its parts")
     for axes in below:

@@ -109,12 +109,16 @@ def _method(summary):
 def _model(model, particles):
     if model["kind"] == "particles":
         return f"{particles} particles in dimension {model['d']}"
-    return f"{model['kind']}, {model['activation']}, {particles} particles"
+    text = f"{model['kind']}, {model['activation']}, {particles} particles"
+    return f"{text} of {model['s']} sub-neurons" if "s" in model else text
 
 
 def _energy(table):
     if "loss" in table:
-        return f"{table['loss']} loss + {table['strength']:g} × {table['regularizer']}, {table['kernel']} kernel"
+        text = f"{table['loss']} loss + {table['strength']:g} × {table['regularizer']}"
+        if penalty := table.get("synchronization"):
+            text += f" + {penalty['strength']:g} × {penalty['term']} of the rows {penalty['rows']}"
+        return f"{text}, {table['kernel']} kernel"
     given = table.get("parameters", {})
     if table["kernel"] == "pair":
         names, given = f"field {table['field']}, interaction {table['interaction']}", {"parameters": given}
