@@ -47,12 +47,15 @@ class RunInfo:
         Where the flow ends, in flow time.
     settings : dict
         The [flow] table of a configuration.
+    seed : int
+        Of noise and mini-batches.
     """
 
     energy: object
     measure: EmpiricalMeasure
     t_end: float
     settings: dict
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def solve(
     described = {"method": name, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
     described["frames"] = int(frames) if np.ndim(frames) == 0 else times
     times = chosen.controller.grid(times, t_end)
-    info = RunInfo(energy, measure, t_end, described)
+    info = RunInfo(energy, measure, t_end, described, int(seed))
     watchers = [*chosen.observers, Norms(), Sliding(), *_held_out(energy), *observers]
     table = _Table()
     watchers.append(table)
@@ -379,8 +382,8 @@ def _held_out(energy):
 
 
 def _check_arguments(energy, measure, seed):
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-        raise InvalidInput(f"seed = {seed!r}: valid are integers from 0")
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+        raise InvalidInput(f"seed = {seed!r}: valid are integers from 0 to below 2^64")
     if measure.layout != energy.layout:
         raise InvalidInput(
             f"the particles have {measure.layout.size} numbers each ({', '.join(measure.layout.names)}) and the energy "

@@ -23,14 +23,15 @@ _CHUNK_BYTES = 2**20
 _DATA_BYTES = 2**28
 
 
-def fingerprint(config_text, energy, measure):
-    """Return what identifies a run: SHA-256 (hex) of its configuration, its data and its initial particles."""
+def fingerprint(config_text, energy, measure, seed=0):
+    """Return what identifies a run: SHA-256 (hex) of its configuration, data, initial particles and seed."""
     digest = hashlib.sha256(config_text.encode())
     data = getattr(energy, "data", None)
     digest.update(data.hash.encode() if data is not None else b"")
     digest.update(np.ascontiguousarray(getattr(energy, "teacher", ())).tobytes())
     digest.update(np.ascontiguousarray(_supports(energy)).tobytes())
     digest.update(np.ascontiguousarray(measure.particles).tobytes())
+    digest.update(str(seed).encode())
     return digest.hexdigest()
 
 
@@ -139,10 +140,11 @@ def _write_header(file, info, config):
     file.attrs["particleflow_version"] = particleflow.__version__
     file.attrs["versions"] = json.dumps(_versions())
     file.attrs["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    file.attrs["fingerprint"] = fingerprint(config, info.energy, info.measure)
+    file.attrs["fingerprint"] = fingerprint(config, info.energy, info.measure, info.seed)
     file.attrs["status"] = "running"
     file.attrs["message"] = "the flow is running, or was killed"
     file.attrs["t_end"] = info.t_end
+    file.attrs["seed"] = np.uint64(info.seed)  # of noise and mini-batches
     file.create_dataset("config", data=config, dtype=h5py.string_dtype())
     file.create_group("checkpoint")
     time = _create_time(file)

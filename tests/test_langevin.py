@@ -168,7 +168,8 @@ def test_free_energy_falls_to_that_of_the_gibbs_law():
         ({}, r"flow\.temperature is missing: langevin takes noise"),
         ({"temperature": 1.0, "rtol": 1e-3}, r"flow\.rtol = 0\.001 does not apply to langevin"),
         ({"temperature": 1.0, "step": None}, r"flow\.step is missing: langevin"),
-        ({"temperature": 1.0, "seed": -1}, r"seed = -1: valid are integers from 0"),
+        ({"temperature": 1.0, "seed": -1}, r"seed = -1: valid are integers from 0 to below 2\^64"),
+        ({"temperature": 1.0, "seed": 2**64}, r"seed = 18446744073709551616: valid are"),
         ({"temperature": 1.0, "colour": 1}, r"flow\.colour is unknown; langevin takes step, temperature"),
     ],
 )
