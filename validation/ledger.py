@@ -24,6 +24,8 @@ from pathlib import Path
 import numpy as np
 
 import particleflow as pf
+from validation.drawing import paper_style
+from validation.report import report_file, write_report
 
 EXPECTABLE = ("holds", "refuted", "holds in the limit")
 VERDICTS = (*EXPECTABLE, "undecided")
@@ -136,7 +138,8 @@ def examine(claim, *, draw=False):
     try:
         finding = claim.check()
         seconds = time.perf_counter() - begin
-        figure = claim.figure(finding) if draw and claim.figure else None
+        with paper_style():
+            figure = claim.figure(finding) if draw and claim.figure else None
     except Exception as error:  # anything a claim raises is a result
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Row(claim, "failed", reason, time.perf_counter() - begin)
@@ -216,10 +219,7 @@ def run(names=(), *, as_json=False, report=None):
     InvalidInput
         If there is no claim of a name, or the report cannot be written.
     """
-    if report is not None:
-        from validation.report import report_file, write_report
-
-        report = report_file(report)
+    report = None if report is None else report_file(report)
     names = select(names, claim_names())
     rows, table = [], None if as_json else Table(names)
     for name in names:

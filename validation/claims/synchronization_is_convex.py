@@ -5,10 +5,9 @@ needs a plan for each measure, and no map that serves both.
 """
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 import particleflow as pf
+from validation.drawing import half_page
 from validation.ledger import Finding
 
 STATEMENT = "Two rows: D(μ) = W2²(μ¹, μ²) is convex, D(λμ + (1−λ)ν) ≤ λ D(μ) + (1−λ) D(ν)."
@@ -62,7 +61,17 @@ def check():
             "median margin": float(np.median(margins)),
             "largest difference of two routes": difference,
             "shares": shares.tolist(),
-            "D along one mixture": [mixture(nu, mu, share) for share in shares[::-1]][::-1],
+            "D along one mixture": [mixture(mu, nu, share) for share in shares],
         },
         TOLERANCE,
     )
+
+
+def figure(finding):
+    """Draw D along one mixture, below its chord."""
+    drawn, axes = half_page(r"$\lambda$", r"$D(\lambda\mu + (1-\lambda)\nu)$")
+    shares, values = finding.numbers["shares"], finding.numbers["D along one mixture"]
+    axes.plot(shares, values, label="$D$ of the mixture")
+    axes.plot(shares[:: len(shares) - 1], values[:: len(values) - 1], "--", label="chord")
+    axes.legend()
+    return drawn
