@@ -1,9 +1,8 @@
 """The command line: ``particleflow run | show | plot | export | validate``.
 
-Exit codes: 0 the flow ended as planned, or every claim has the expected verdict; 2 the input cannot be used; 3 the flow diverged; 4 its step size fell to the
-resolution of the time; 130 interrupted; 1 a claim with
-another verdict, or anything unforeseen. Rooms are imported when a command needs them, so that
-``--help`` answers at once.
+Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
+the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
+unforeseen. Rooms are imported when a command needs them, so that ``--help`` answers at once.
 """
 
 import argparse

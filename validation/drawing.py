@@ -1,6 +1,7 @@
 """How the figures of the claims look: white, small type, half a page wide; and as SVG that stands on its own."""
 
 import io
+import re
 from contextlib import contextmanager
 
 from matplotlib import cycler, rc_context
@@ -43,10 +44,10 @@ def half_page(xlabel, ylabel, *, log=False):
     return figure, axes
 
 
-def to_svg(figure):
-    """Return a figure as an <svg> element, its letters as outlines."""
+def to_svg(figure, name):
+    """Return a figure as an <svg> element, its letters as outlines and its ids marked by a name: a page holds many."""
     buffer = io.StringIO()
     with paper_style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])

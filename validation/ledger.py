@@ -98,9 +98,19 @@ class Row:
 
     def record(self):
         """Return the line as a JSON object, every key always there; numbers that are not finite are null."""
-        claim = {key: getattr(self.claim, key) for key in ("name", "statement", "source")}
-        found = {key: getattr(self, key) for key in ("verdict", "as_expected", "evidence", "numbers", "tolerance")}
-        return _plain({**claim, "expected": self.claim.expected, **found, "seconds": round(self.seconds, 3)})
+        fields = {
+            "name": self.claim.name,
+            "statement": self.claim.statement,
+            "source": self.claim.source,
+            "verdict": self.verdict,
+            "expected": self.claim.expected,
+            "as_expected": self.as_expected,
+            "evidence": self.evidence,
+            "numbers": self.numbers,
+            "tolerance": self.tolerance,
+            "seconds": round(self.seconds, 3),
+        }
+        return _plain(fields)
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -152,9 +162,9 @@ def _plain(value):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(inner) for inner in value]
-    if isinstance(value, (bool, np.bool_, int, np.integer)):
-        return value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, (str, type(None))):
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (str, int, type(None))):
         return value
     return float(value) if math.isfinite(value) else None
 
@@ -173,27 +183,28 @@ class Table:
     heads = ("claim", "verdict", "expected", "key figure", "seconds", "source")
 
     def __init__(self, names):
-        self._widths = (max(map(len, [*names, "claim"])), 18, 18, 42, 7, 0)
-        self._say(self.heads)
-        print("  ".join("-" * (width or len("Lazarus 2022, §2.5.3")) for width in self._widths), flush=True)
-        self._rows = []
+        self.widths = (max(map(len, [*names, "claim"])), 18, 18, 42, 7, 0)
+        self.say(self.heads)
+        print("  ".join("-" * (width or len("Lazarus 2022, §2.5.3")) for width in self.widths), flush=True)
+        self.rows = []
 
     def add(self, row):
         """Print a line."""
-        self._rows.append(row)
+        self.rows.append(row)
         seconds = f"{row.seconds:7.1f}"
-        self._say((row.claim.name, row.verdict, row.claim.expected, row.key_figure, seconds, row.claim.source))
+        self.say((row.claim.name, row.verdict, row.claim.expected, row.key_figure, seconds, row.claim.source))
         if not row.as_expected:
             print(f"    {row.evidence}", flush=True)
 
     def close(self):
         """Print the sums."""
-        count, good = len(self._rows), sum(row.as_expected for row in self._rows)
-        seconds = sum(row.seconds for row in self._rows)
+        count, good = len(self.rows), sum(row.as_expected for row in self.rows)
+        seconds = sum(row.seconds for row in self.rows)
         print(f"\n{good} of {count} verdicts as expected, {seconds:.1f} s", flush=True)
 
-    def _say(self, cells):
-        line = "  ".join(f"{cell:{width}}" for cell, width in zip(cells, self._widths, strict=True))
+    def say(self, cells):
+        """Print cells at the widths of their columns."""
+        line = "  ".join(f"{cell:{width}}" for cell, width in zip(cells, self.widths, strict=True))
         print(line.rstrip(), flush=True)
 
 

@@ -13,7 +13,8 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>particleflow: the ledger of claims</title>
 <style>
-body {{ font: 16px/1.5 Georgia, serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #111; background: #fff; }}
+body {{ font: 16px/1.5 Georgia, serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #111;
+  background: #fff; }}
 h1 {{ font-size: 1.6rem; }}
 h2 {{ font-size: 1.1rem; margin: 2.2rem 0 .3rem; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .88rem; }}
@@ -66,7 +67,7 @@ def write_report(rows, file):
     """
     good, seconds = sum(row.as_expected for row in rows), sum(row.seconds for row in rows)
     page = PAGE.format(
-        summary=f"{good} of {len(rows)} verdicts are as expected; particleflow {pf.__version__}, {seconds:.0f} seconds.",
+        summary=f"particleflow {pf.__version__}: {good} of {len(rows)} verdicts as expected, in {seconds:.0f} seconds.",
         lines="\n".join(map(_line, rows)),
         sections="\n".join(map(_section, rows)),
     )
@@ -89,7 +90,7 @@ def _section(row):
         f'<h2 id="{escape(claim.name)}">{_title(claim.name)}: {_verdict(row)}</h2>',
         f'<p class="statement">{escape(claim.statement)}</p>',
         f"<p>{escape(row.evidence)}</p>",
-        to_svg(row.figure) if row.figure is not None else "",
+        to_svg(row.figure, claim.name) if row.figure is not None else "",
         f'<p class="source">{escape(claim.source)}</p>',
     ]
     return "\n".join(part for part in parts if part)

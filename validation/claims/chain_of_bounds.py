@@ -64,6 +64,6 @@ def figure(finding):
     names = r"$\Sigma\,W_2^2$", "$B$", "$D_S$", r"$D_\mathrm{cyc}$"
     for name, values in zip(names, finding.numbers["values relative to D_S"], strict=True):
         axes.plot(np.arange(1, len(values) + 1) / len(values), np.sort(values), label=name)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 2.5)
     axes.legend()
     return drawn

@@ -31,8 +31,8 @@ def check():
     least = min(enumerated + computed)
     return Finding(
         "holds" if least >= -TOLERANCE else "refuted",
-        f"It holds on all of 200 enumerated and {len(large)} larger random instances (m up to 200); the smallest margin "
-        f"is {least:.1e} of the right side, that of one cluster, where both sides are the same sum.",
+        f"It holds on all of 200 enumerated and {len(large)} larger random instances (m up to 200): the smallest "
+        f"margin, {least:.1e} of the right side, is that of one cluster, where both sides are the same sum.",
         {"smallest margin": least, "median margin": float(np.median(enumerated)), "margins of large m": computed},
         TOLERANCE,
     )
