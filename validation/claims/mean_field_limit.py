@@ -83,7 +83,7 @@ def check():
 
 def figure(finding):
     """Draw how far copies of the clusters stay above the limit."""
-    drawn, axes = half_page("copies of the clusters", r"$D_S(m)$ / limit $-$ 1")
+    drawn, axes = half_page("copies of the clusters", r"$D_S(m)$ / limit $-$ 1, at most")
     numbers = finding.numbers
     for values in numbers["excesses of random clusters"]:
         axes.plot(numbers["copies"], values, "o-", clip_on=False)
