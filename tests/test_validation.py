@@ -83,6 +83,13 @@ def test_an_unknown_name_is_one_sentence_and_2(claims, capsys):
     assert out == "" and err == "validation: error: there is no claim 'products'; valid: sums, wrong\n"
 
 
+def test_a_claim_that_cannot_be_imported_is_a_row(claims, tmp_path):
+    claims(sums=("holds", "1 + 1"))
+    (tmp_path / "sums.py").write_text("STATEMENT = 1 +")
+    row = ledger.examine("sums")
+    assert (row.verdict, row.as_expected) == ("failed", False) and row.evidence.startswith("SyntaxError: ")
+
+
 def test_json_is_one_array_whose_rows_have_the_same_keys(claims, capsys):
     claims(sums=("holds", "1 + 1"), broken=("holds", "1 / 0"))
     assert ledger.main(["--json", "sums", "broken"]) == 1
@@ -163,7 +170,7 @@ def test_every_claim_is_complete(name):
 
 @pytest.mark.parametrize("name", FAST)
 def test_fast_claims(name):
-    row = ledger.examine(ledger.load_claim(name))
+    row = ledger.examine(name)
     assert row.as_expected, row.evidence
 
 
