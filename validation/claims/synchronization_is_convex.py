@@ -55,7 +55,8 @@ def check():
     return Finding(
         "holds" if margin >= -TOLERANCE and difference <= TOLERANCE else "refuted",
         f"On 200 random mixtures D lies below the chord by {np.median(margins):.0%} in the median and never above "
-        f"it but for rounding (smallest margin {margin:.1e}); mixtures by weights and by repeated clusters agree to {difference:.1e}.",
+        f"it but for rounding (smallest margin {margin:.1e}); mixtures by weights and by repeated clusters agree to "
+        f"{difference:.1e}.",
         {
             "smallest margin": margin,
             "median margin": float(np.median(margins)),
