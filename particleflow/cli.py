@@ -1,8 +1,8 @@
-"""The command line: ``particleflow run | show | plot | export``.
+"""The command line: ``particleflow run | show | plot | export | validate``.
 
-Exit codes: 0 the flow ended as planned; 2 the input cannot be used; 3 the flow diverged; 4 its step size fell to the
-resolution of the time; 130 interrupted; 1 anything unforeseen. Rooms are imported when a command needs them, so that
-``--help`` answers at once.
+Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
+the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
+unforeseen. Rooms are imported when a command needs them, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -124,6 +124,14 @@ def _parser():
     export.add_argument("--frame", type=int, metavar="K", help="the particles of frame K instead (-1: the last)")
     export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     export.set_defaults(command=_export)
+
+    validate = commands.add_parser(
+        "validate", help="check the claims about the mathematics", description="Examine the claims of the ledger."
+    )
+    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, a minute)")
+    validate.add_argument("--json", action="store_true", help="print JSON")
+    validate.add_argument("--report", metavar="FILE.html", help="also write a page with the figures")
+    validate.set_defaults(command=_validate)
     return parser
 
 
@@ -185,6 +193,30 @@ def _export(options):
     with Trajectory(options.file) as trajectory:
         print(export_trajectory(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))
     return 0
+
+
+def _validate(options):
+    return _ledger().run(options.names, as_json=options.json, report=options.report)
+
+
+def _ledger(repository=None):
+    """Return the module validation.ledger of the repository that this package lies in, wherever the user stands."""
+    from importlib import import_module, util
+
+    from particleflow.errors import InvalidInput
+
+    repository = repository or Path(__file__).resolve().parent.parent
+    folder = repository / "validation"
+    if not ((folder / "ledger.py").is_file() and (repository / "pyproject.toml").is_file()):
+        raise InvalidInput(
+            f"{repository} holds no claims: they live in the repository of particleflow, not in the installed package; "
+            "in a clone of it run `python -m validation`"
+        )
+    spec = util.spec_from_file_location("validation", folder / "__init__.py")
+    package = util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    sys.modules["validation"] = package  # its modules are found in its own folder, whatever the path says
+    return import_module("validation.ledger")
 
 
 if __name__ == "__main__":

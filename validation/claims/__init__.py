@@ -1,0 +1,1 @@
+"""One claim per file: STATEMENT, SOURCE, EXPECTED, check() and, for some, figure(finding); see validation/ledger.py."""
