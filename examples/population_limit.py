@@ -32,8 +32,7 @@ settings = {"rtol": 1e-5, "frames": pf.log_spaced(t_end, 80, 1e-3), "observers":
 inputs = np.random.default_rng(1).normal(size=(30, 800, d))
 limit = pf.solve(population, start, early, frames=1).measure
 with rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-    figure = Figure(figsize=(5, 4.4), layout="constrained")
-    error, overlap, rate = figure.subplot_mosaic("AA;BC").values()
+    error, overlap, rate = (figure := Figure((5, 4.4), layout="constrained")).subplot_mosaic("AA;BC").values()
     for n, color in {50: "#E69F00", 200: "#009E73", 800: "#0072B2"}.items():
         draws = [pf.EmpiricalEnergy(model, (X, model.predict(teacher, X)), regularizer="none") for X in inputs[:, :n]]
         found = pf.solve(draws[0], start, t_end, **settings).observables
