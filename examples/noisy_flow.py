@@ -48,7 +48,7 @@ with rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": 
     left.plot(times, variance(np.inf), "k--", lw=1, label=r"$m = \infty$")
     left.set(xlabel="time $t$", ylabel="variance of one particle", xlim=(0, t_end), ylim=(0, 0.8))
     left.legend(frameon=False)
-    crowd, V, x = flow(2000, 1), T / (rate + coupling), np.linspace(-width, width, 200)
+    crowd, V, x = flow(1000, 1), T / (rate + coupling), np.linspace(-width, width, 200)
     least = T / 2 * (1 - np.log(2 * np.pi * np.e * V))
     print(f"free energy {crowd.observables['free_energy'][-1]:.3f}, least {least:.3f}")
     right.hist(crowd.measure["x"][:, 0], 25, density=True, color="#56B4E9", label="particles")

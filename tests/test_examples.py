@@ -113,6 +113,15 @@ def test_three_layers_from_the_shell(tmp_path):
         assert np.abs(observables["balance"]).max() < 1e-3 * observables["energy"][0]
 
 
+def test_gallery_shows_pictures_that_examples_draw():
+    docs = EXAMPLES.parent / "docs"
+    pictures = re.findall(r"\]\((images/.*?)\)", (docs / "gallery.md").read_text(encoding="utf-8"))
+    assert len(pictures) == 5
+    for picture in map(Path, pictures):
+        assert (docs / picture).stat().st_size < 120_000
+        assert (EXAMPLES / picture.with_suffix(".py").name).is_file()
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_examples_are_short(path):
     assert len(path.read_text().splitlines()) < 60

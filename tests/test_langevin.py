@@ -7,6 +7,7 @@ import pytest
 
 import particleflow as pf
 from particleflow.integrators.langevin import COOLING_LAWS, noise
+from validation.noise import CASES, row
 
 T, RATE, COUPLING = 0.5, 1.0, 4.0
 
@@ -80,6 +81,16 @@ def test_mckean_vlasov_variance_with_chaos_bias():
     without_step = (1 - 1 / m) * T / (RATE + COUPLING) + T / (RATE * m)
     assert abs(samples.mean() - without_chaos) > 5 * error
     assert abs(samples.mean() - without_step) > 3 * error
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_table_of_variances(case):
+    coupling, _, step = case
+    found, error, exact, without_step, without_chaos = row(*case, runs=6000)
+    assert abs(found - exact) < 3.5 * error
+    assert abs(found - without_step) > 5 * error or step < 0.1
+    assert (abs(found - without_chaos) > 5 * error) == (coupling > 0)
+    assert without_chaos == pytest.approx(exact) or coupling > 0
 
 
 def test_without_noise_it_is_euler():
