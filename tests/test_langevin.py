@@ -7,8 +7,9 @@ import pytest
 
 import particleflow as pf
 from particleflow.integrators.langevin import COOLING_LAWS, noise
+from validation.noise import CASES, row
 
-T, RATE, COUPLING = 0.5, 1.0, 4.0
+T, RATE = 0.5, 1.0
 
 
 def harmonic(rate=RATE):
@@ -42,44 +43,14 @@ def test_ornstein_uhlenbeck_relaxation():
     assert found == pytest.approx(expected, rel=3 * math.sqrt(2 / (2 * m)))
 
 
-def mckean_vlasov_variance(m, step):
-    """Variance of one particle of m, step bias included: the mean relaxes at the rate λ, the rest at λ + κ."""
-    mean = T / (RATE * m * (1 - RATE * step / 2))
-    rest = (1 - 1 / m) * T / ((RATE + COUPLING) * (1 - (RATE + COUPLING) * step / 2))
-    return mean + rest
-
-
-def test_mckean_vlasov_variance_with_chaos_bias():
-    """The bias of m = 5 particles, (T/m)(1/λ − 1/(λ + κ)), is most of the variance: 0.18 beside 0.1 without it."""
-    m, step, runs = 5, 0.05, 1500
-    kernel = pf.quadratic_aggregation(COUPLING, RATE)
-    times = 6.0 + 4.0 * np.arange(runs)  # 4/λ apart: almost independent
-    energy, clouds = pf.KernelEnergy(kernel, 1), []
-
-    class Clouds(pf.Observer):
-        def record(self, state, observables):
-            clouds.append(state.theta[:, 0].copy())
-
-    start = pf.EmpiricalMeasure(np.zeros((m, 1)), energy.layout)
-    pf.solve(
-        energy,
-        start,
-        times[-1],
-        method="langevin",
-        step=step,
-        temperature=T,
-        frames=times,
-        observers=[Clouds()],
-        seed=3,
-    )
-    samples = np.mean(np.array(clouds[1:]) ** 2, axis=1)
-    error = samples.std() / math.sqrt(runs)
-    expected = mckean_vlasov_variance(m, step)
-    assert abs(samples.mean() - expected) < 3 * error
-    without_chaos = T / ((RATE + COUPLING) * (1 - (RATE + COUPLING) * step / 2))
-    without_step = (1 - 1 / m) * T / (RATE + COUPLING) + T / (RATE * m)
-    assert abs(samples.mean() - without_chaos) > 5 * error
-    assert abs(samples.mean() - without_step) > 3 * error
+@pytest.mark.parametrize("case", CASES)
+def test_the_table_of_variances(case):
+    coupling, _, step = case
+    found, error, exact, without_step, without_chaos = row(*case, runs=6000)
+    assert abs(found - exact) < 3.5 * error
+    assert abs(found - without_step) > 5 * error or step < 0.1
+    assert (abs(found - without_chaos) > 5 * error) == (coupling > 0)
+    assert without_chaos == pytest.approx(exact) or coupling > 0
 
 
 def test_without_noise_it_is_euler():
