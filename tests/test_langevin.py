@@ -47,7 +47,7 @@ def test_ornstein_uhlenbeck_relaxation():
 def test_the_table_of_variances(case):
     coupling, _, step = case
     found, error, exact, without_step, without_chaos = row(*case, runs=6000)
-    assert abs(found - exact) < 3.5 * error
+    assert abs(found - exact) < 3 * error
     assert abs(found - without_step) > 5 * error or step < 0.1
     assert (abs(found - without_chaos) > 5 * error) == (coupling > 0)
     assert without_chaos == pytest.approx(exact) or coupling > 0
