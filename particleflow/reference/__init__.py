@@ -1,0 +1,1 @@
+"""Other roads to the answers of the flow: nothing here imports the flow, its integrators or its energy."""
