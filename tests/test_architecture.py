@@ -21,6 +21,7 @@ LEVELS = (
         "entropy",
         "integrators",
         "permutation_search",
+        "sphere_sup",
         "transport_programs",
     ),
     ("gaussian_kernels", "transport"),
