@@ -57,6 +57,7 @@ _ROOMS = {
     ),
     "penalties": ("Synchronization",),
     "energy": ("EmpiricalEnergy", "KernelEnergy", "PopulationEnergy"),
+    "reference.conditional_gradient": ("Optimum", "global_minimum"),
     "order_parameters": ("overlaps",),
     "integrators.tableaus": ("TABLEAUS", "Tableau"),
     "integrators.step_size": ("FixedStep", "PIController"),

@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | show | plot | export | validate``.
+"""The command line: ``particleflow run | show | plot | export | optimum | validate``.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -93,14 +93,7 @@ def _parser():
     run = commands.add_parser("run", help="run the flow of a configuration", description="Run the flow of a TOML file.")
     run.add_argument("config", metavar="CONFIG", help="configuration (TOML)")
     run.add_argument("-o", "--output", metavar="FILE", help="trajectory to write (default: output.file of CONFIG)")
-    run.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="changes",
-        help="replace a value, for example energy.strength=1e-2; may be repeated",
-    )
+    _add_changes(run)
     run.add_argument("--overwrite", action="store_true", help="replace an existing trajectory")
     run.set_defaults(command=_run)
 
@@ -125,6 +118,16 @@ def _parser():
     export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     export.set_defaults(command=_export)
 
+    optimum = commands.add_parser(
+        "optimum",
+        help="compute the global minimum of a configuration, without any flow",
+        description="Compute the global minimum of a two-layer relu network with the path norm, for d = 1 or 2.",
+    )
+    optimum.add_argument("config", metavar="CONFIG", help="configuration (TOML)")
+    _add_changes(optimum)
+    optimum.add_argument("--json", action="store_true", help="print JSON")
+    optimum.set_defaults(command=_optimum)
+
     validate = commands.add_parser(
         "validate", help="check the claims about the mathematics", description="Examine the claims of the ledger."
     )
@@ -133,6 +136,17 @@ def _parser():
     validate.add_argument("--report", metavar="FILE.html", help="also write a page with the figures")
     validate.set_defaults(command=_validate)
     return parser
+
+
+def _add_changes(parser):
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="replace a value, for example energy.strength=1e-2; may be repeated",
+    )
 
 
 def _run(options):
@@ -193,6 +207,31 @@ def _export(options):
     with Trajectory(options.file) as trajectory:
         print(export_trajectory(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))
     return 0
+
+
+def _optimum(options):
+    from particleflow.config import load_config
+    from particleflow.errors import InvalidInput
+    from particleflow.reference.conditional_gradient import TOLERANCE, global_minimum
+
+    config = load_config(options.config, options.changes)
+    for key, value, valid in (
+        ("model.kind", config.model.kind, "two-layer"),
+        ("model.activation", config.model.activation, "relu"),
+        ("energy.kernel", config.energy.kernel, "empirical"),
+        ("energy.regularizer", config.energy.regularizer, "path-norm"),
+    ):
+        if value != valid:
+            raise InvalidInput(f'{key} = "{value}": the global minimum is computed for "{valid}" only')
+    energy, _ = config.build()
+    optimum = global_minimum(energy.data, loss=energy.loss, strength=energy.strength)
+    if options.json:
+        import json
+
+        print(json.dumps(optimum.to_dict(), indent=2, allow_nan=False))
+    else:
+        print(optimum)
+    return 0 if optimum.relative_gap <= TOLERANCE else 1
 
 
 def _validate(options):

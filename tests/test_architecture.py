@@ -24,7 +24,7 @@ LEVELS = (
         "sphere_sup",
         "transport_programs",
     ),
-    ("gaussian_kernels", "transport"),
+    ("gaussian_kernels", "reference", "transport"),
     (
         "models",
         "kernels",
@@ -108,6 +108,17 @@ def test_rooms_import_lower_levels_only(path):
 def test_nothing_is_imported_in_circles():
     graph = {module_name(path): inner_imports(path, lazy=False) - {"particleflow"} for path in FILES}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)  # raises CycleError
+
+
+def test_the_reference_does_not_know_the_flow():
+    """It is another road to the same answer: not even through other rooms does it import what it is compared with."""
+    files = {module_name(path): path for path in FILES}
+    waiting, known = [name for name in files if room_of(name) == "reference"], set()
+    assert len(waiting) > 1
+    while waiting:
+        known.add(module := waiting.pop())
+        waiting += inner_imports(files[module]) - known - {"particleflow"}
+    assert {room_of(module) for module in known} & {"flow", "integrators", "energy", "models", "methods"} == set()
 
 
 def test_only_transport_imports_ot_and_only_where_it_is_used():

@@ -12,7 +12,7 @@ so that the gap is a proof.
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -27,13 +27,15 @@ from particleflow.reference.duality import dual_value
 from particleflow.reference.sliding_atoms import atoms_energy, features, merge, slide
 from particleflow.sphere_sup import sup_circle, sup_line
 
+TOLERANCE = 1e-8
+"""The relative gap that is asked for."""
 _MOST_ITERATIONS = 300
 _PATIENCE = 12
-"""Iterations without a smaller gap after which rounding is taken to have the last word."""
+"""Iterations without a gap smaller by a tenth, after which rounding is taken to have the last word."""
 _NEW_ATOMS = 40
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Optimum:
     """A global minimum, with its proof.
 
@@ -70,6 +72,20 @@ class Optimum:
     iterations: int
     seconds: float
 
+    def to_dict(self):
+        """Return everything as plain numbers and lists."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+    def __repr__(self):
+        atoms = f"{np.sum(self.masses > 0)} positive and {np.sum(self.masses < 0)} negative"
+        return (
+            f"minimum      {self.energy:.12g}\n"
+            f"lower bound  {self.lower_bound:.12g} (relative gap {self.relative_gap:.1e})\n"
+            f"atoms        {len(self.masses)} ({atoms}), total mass {self.total_mass:.6g}\n"
+            f"found in     {self.iterations} iterations, {self.seconds:.2g} s"
+        )
+
     def network(self, m=None):
         """Return the solution as m balanced particles (a, w), |a| = ‖w‖, whose energy is the minimum.
 
@@ -102,7 +118,7 @@ class Optimum:
         )
 
 
-def global_minimum(data, *, strength, loss="squared", activation="relu", tolerance=1e-8):
+def global_minimum(data, *, strength, loss="squared", activation="relu", tolerance=TOLERANCE):
     """Return the global minimum of (1/n) Σ ℓ(f(x_j), y_j) + λ∫|a|‖w‖ dμ over two-layer relu networks of any width.
 
     Parameters
@@ -163,9 +179,9 @@ def _check(data, loss, activation, strength, tolerance):
     if activation.name != "relu":
         raise InvalidInput(f"activation = {activation.name!r}: the global minimum is computed for relu only")
     if data.d > 2:
-        raise InvalidInput(f"d = {data.d}: the oracle is exact for d ≤ 2 only (a bias counts as a feature)")
+        raise InvalidInput(f"d = {data.d}: the global minimum needs an exact oracle, which exists for d ≤ 2 only (a bias counts)")
     if not (np.isfinite(strength) and strength > 0):
-        raise InvalidInput(f"strength = {strength!r}: valid are finite numbers above 0 (without the path norm no dual)")
+        raise InvalidInput(f"strength = {strength!r}: the global minimum needs a finite λ above 0")
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise InvalidInput(f"tolerance = {tolerance!r}: valid are finite numbers above 0")
     loss.check_targets(data.y)
@@ -189,7 +205,7 @@ def _solve(X, y, loss, strength, tolerance):
         energy = atoms_energy(plane, loss, y, strength, atoms)
         if energy < least:
             least, best = energy, atoms
-        waited = 0 if least - bound < smallest else waited + 1
+        waited = 0 if least - bound < 0.9 * smallest else waited + 1
         smallest = min(smallest, least - bound)
         if least - bound <= 0.1 * tolerance * least or waited > _PATIENCE or circle is None:
             break

@@ -90,7 +90,7 @@ def nonnegative_least_squares(A, b, costs, start):
     c = start.astype(float)
     gram, moment = A.T @ A, A.T @ b - costs
     ridge = 1e-14 * max(float(np.trace(gram)) / max(len(c), 1), 1e-300)
-    tolerance = 1e-14 * (np.abs(A.T @ b).max() + costs.max())
+    tolerance = 1e-15 * (np.abs(A.T @ b).max() + costs.max())
     passive = c > 0.0
     barred = np.zeros(len(c), dtype=bool)
     for _ in range(20 * len(c) + 100):
