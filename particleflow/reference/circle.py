@@ -49,7 +49,8 @@ class Circle:
         tangent = np.column_stack([-w[:, 1], w[:, 0]])
         slope_after, slope_before = np.sum(v * tangent, axis=1), np.sum(np.roll(v, 1, axis=0) * tangent, axis=1)
         value = np.sum(v * w, axis=1)
-        cusp = (slope_before >= 0.0) & (slope_after <= 0.0) & (value > 0.0)
+        slack = 8.0 * np.finfo(np.float64).eps * float(np.abs(q) @ np.hypot(self.X[:, 0], self.X[:, 1]))
+        cusp = (slope_before >= -slack) & (slope_after <= slack) & (value > 0.0)  # a peak at a cut must not be lost
         return np.concatenate([peak[inside], self.cuts[cusp]]), np.concatenate([height[inside], value[cusp]])
 
     def arc_of(self, angle):

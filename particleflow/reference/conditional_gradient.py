@@ -5,8 +5,8 @@ Since relu is 1-homogeneous, L[μ] has the same minimum over laws of particles (
     min_ν (1/n) Σ_j ℓ(f_j, y_j) + λ|ν|(S^{d−1}),   f_j = ∫ σ(⟨w, x_j⟩) ν(dw),
 
 over signed measures ν on the sphere (Bach 2017). It is solved by a fully corrective conditional gradient (Frank & Wolfe
-1956; Jaggi 2013): put atoms where the dual constraint is violated most, find the best masses, let the atoms slide to the
-best place within their arcs, and measure the duality gap. For d = 1 and d = 2 the dual constraint is evaluated exactly,
+1956; Jaggi 2013): put atoms where the dual constraint is violated, find the best masses, let the atoms slide within
+their arcs, and measure the duality gap. For d = 1 and d = 2 the dual constraint is evaluated exactly,
 so that the gap is a proof.
 """
 
@@ -179,7 +179,9 @@ def _check(data, loss, activation, strength, tolerance):
     if activation.name != "relu":
         raise InvalidInput(f"activation = {activation.name!r}: the global minimum is computed for relu only")
     if data.d > 2:
-        raise InvalidInput(f"d = {data.d}: the global minimum needs an exact oracle, which exists for d ≤ 2 only (a bias counts)")
+        raise InvalidInput(
+            f"d = {data.d}: the global minimum needs an exact oracle, which exists for d ≤ 2 only (a bias counts)"
+        )
     if not (np.isfinite(strength) and strength > 0):
         raise InvalidInput(f"strength = {strength!r}: the global minimum needs a finite λ above 0")
     if not (np.isfinite(tolerance) and tolerance > 0):
@@ -197,8 +199,8 @@ def _solve(X, y, loss, strength, tolerance):
     sup, plane = sup_line if X.shape[1] == 1 else sup_circle, _in_the_plane(X)
     circle = Circle(plane) if plane.any() else None
     atoms = best = (np.empty(0), np.empty(0), np.empty(0))
-    least, bound, smallest, waited = np.inf, -np.inf, np.inf, 0
-    for iteration in range(_MOST_ITERATIONS):
+    least, bound, smallest, waited, iterations = np.inf, -np.inf, np.inf, 0, 0
+    while True:
         f = features(plane, atoms[0], atoms[2]) @ atoms[1]
         q = -2.0 * loss.half_derivative(f, y) / len(y)
         bound = max(bound, dual_value(loss, q, y, sup(q, X).upper, strength))
@@ -207,10 +209,12 @@ def _solve(X, y, loss, strength, tolerance):
             least, best = energy, atoms
         waited = 0 if least - bound < 0.9 * smallest else waited + 1
         smallest = min(smallest, least - bound)
-        if least - bound <= 0.1 * tolerance * least or waited > _PATIENCE or circle is None:
-            break
+        if least - bound <= 0.1 * tolerance * least or max(waited - _PATIENCE, iterations - _MOST_ITERATIONS) > 0:
+            return best, bound, iterations
+        if circle is None:  # nothing can be fitted
+            return best, bound, iterations
         atoms = _improve(circle, loss, y, strength, atoms, q)
-    return best, bound, iteration
+        iterations += 1
 
 
 def _improve(circle, loss, y, strength, atoms, q):

@@ -1,8 +1,8 @@
 """The fully corrective step: the best masses of finitely many atoms, min_{c ≥ 0} (1/n) Σ_j ℓ((Φc)_j, y_j) + λ Σ c.
 
-For the squared loss this is nonnegative least squares with a linear cost, solved by an active set (Lawson & Hanson 1974).
-The huber loss is one too, with the residuals beyond its corners as more unknowns: huber(r) = min_s ½(r − s)² + |s|.
-The logistic loss is a sequence of them, by Newton's method.
+For the squared loss this is nonnegative least squares with a linear cost, solved by an active set (Lawson & Hanson
+1974). The huber loss is one too, with the residuals beyond its corners as more unknowns,
+huber(r) = min_s ½(r − s)² + |s|. The logistic loss is a sequence of them, by Newton's method.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from particleflow.losses import LOGISTIC, SQUARED
 from particleflow.reference.duality import curvature
 
 _NEWTON_STEPS = 60
+_EPSILON = np.finfo(np.float64).eps
 
 
 def best_masses(loss, features, y, strength, masses):
@@ -88,13 +89,14 @@ def nonnegative_least_squares(A, b, costs, start):
     ndarray, shape (k,)
     """
     c = start.astype(float)
-    gram, moment = A.T @ A, A.T @ b - costs
+    gram = A.T @ A
     ridge = 1e-14 * max(float(np.trace(gram)) / max(len(c), 1), 1e-300)
-    tolerance = 1e-15 * (np.abs(A.T @ b).max() + costs.max())
+    sizes = np.abs(A)
+    tolerance = 0.5 * _EPSILON * float((sizes.T @ (np.abs(b) + sizes @ c) + costs).max())
     passive = c > 0.0
     barred = np.zeros(len(c), dtype=bool)
-    for _ in range(20 * len(c) + 100):
-        _descend(A, b, costs, gram, ridge, c, passive, tolerance)
+    _descend(A, b, costs, gram, ridge, c, passive, tolerance)
+    for _ in range(3 * len(c) + 50):
         pull = A.T @ (b - A @ c) - costs
         pull[passive | barred] = -np.inf
         entering = int(np.argmax(pull))
@@ -103,9 +105,10 @@ def nonnegative_least_squares(A, b, costs, start):
         before = c.copy()
         passive[entering] = True
         _descend(A, b, costs, gram, ridge, c, passive, tolerance)
-        stuck = not passive[entering] and np.array_equal(before, c)
-        barred[:] = False
-        barred[entering] = stuck  # it would enter for ever, by rounding
+        if not passive[entering] and np.array_equal(before, c):
+            barred[entering] = True  # it would enter for ever, by rounding
+        else:
+            barred[:] = False
     return c
 
 

@@ -1,7 +1,8 @@
 """Atoms that slide: the minimum over masses and directions together, while no atom leaves its arc of the circle.
 
 On an arc an atom of mass c and direction w adds ⟨cw, x_j⟩ to f at the active data: it is linear in v = cw ∈ R², and it
-costs λ‖v‖. That is smooth as long as v ≠ 0, and Newton's method is quadratic. An atom that arrives at a cut stays on it.
+costs λ‖v‖. That is smooth as long as v ≠ 0, and Newton's method is quadratic. An atom that arrives at a cut
+stays there.
 """
 
 import numpy as np
