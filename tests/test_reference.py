@@ -36,10 +36,9 @@ def instance(number):
 
 
 def grid_minimum(X, y, strength, points):
-    """Return the minimum over atoms on a grid of the circle, by SciPy's nonnegative least squares.
+    """Return the minimum over atoms on a grid of the circle, by SciPy: least squares of given total mass, over the mass.
 
-    λ Σ c = 2λs Σ c with s = ½ joins the squares as one more row: ‖Φc − y‖²/n + (κ Σ c − 1/κ)²·t has a quadratic part
-    that vanishes with κ, so the minimum is found for a fixed total mass instead, and over it.
+    Whatever SciPy returns is the energy of a network.
     """
     t = 2 * np.pi * np.arange(points) / points
     features = np.maximum(X @ np.array([np.cos(t), np.sin(t)]), 0)

@@ -209,9 +209,8 @@ def _solve(X, y, loss, strength, tolerance):
             least, best = energy, atoms
         waited = 0 if least - bound < 0.9 * smallest else waited + 1
         smallest = min(smallest, least - bound)
-        if least - bound <= 0.1 * tolerance * least or max(waited - _PATIENCE, iterations - _MOST_ITERATIONS) > 0:
-            return best, bound, iterations
-        if circle is None:  # nothing can be fitted
+        closed = least - bound <= 0.1 * tolerance * least or circle is None  # where nothing can be fitted
+        if closed or waited > _PATIENCE or iterations == _MOST_ITERATIONS:
             return best, bound, iterations
         atoms = _improve(circle, loss, y, strength, atoms, q)
         iterations += 1
