@@ -279,9 +279,10 @@ def _check_energy(energy):
 
 def _primal(energy, theta):
     """Return L[μ] and q₀ = −ℓ'(f, y)/n."""
-    f = energy.model.predict(theta, energy.data.X)
     y, loss = energy.data.y, energy.loss
-    L = np.mean(loss.value(f, y)) + energy.strength * np.mean(energy.regularizer.value(theta))
+    with np.errstate(over="ignore", invalid="ignore"):
+        f = energy.model.predict(theta, energy.data.X)
+        L = np.mean(loss.value(f, y)) + energy.strength * np.mean(energy.regularizer.value(theta))
     if not np.isfinite(L):
         raise InvalidInput("the energy of this measure is NaN or infinite")
     return float(L), -2.0 * loss.half_derivative(f, y) / len(y)

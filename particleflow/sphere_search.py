@@ -59,14 +59,16 @@ def sup(q, X, *, linear=False, tolerance=1e-4, seconds=10.0, starts=None, rng=0)
         return sup_line(q, X) if d == 1 else sup_circle(q, X)
     end = time.monotonic() + seconds
     q, X, unit, S = scaled(q, X)
+    rounding = allowance(len(q)) * S
     if S == 0.0:
         return Sup(0.0, 0.0, np.eye(d)[0])
     keep = (q != 0.0) & (X != 0.0).any(axis=1)
-    q, X = np.ascontiguousarray(q[keep]), np.ascontiguousarray(X[keep])
+    X, datum = np.unique(X[keep], axis=0, return_inverse=True)  # equal data are one
+    q = np.bincount(datum.reshape(-1), weights=q[keep])
     lower, w = _ascend(q, X, starts, np.random.default_rng(rng), end)
     upper = math.inf
     if d <= LARGEST:
-        lower, upper, w = _branch_and_bound(q, X, lower, w, tolerance, allowance(len(q)) * S, end)
+        lower, upper, w = _branch_and_bound(q, X, lower, w, tolerance, rounding, end)
     return Sup(lower * unit, float(upper * unit), w)
 
 

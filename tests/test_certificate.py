@@ -105,6 +105,13 @@ def test_the_sup_of_nothing_is_zero(d):
     assert pf.sup(np.array([1.0, -1.0]), np.vstack([x, x])).upper <= 1e-12  # they cancel
 
 
+def test_equal_data_are_one():
+    rng = np.random.default_rng(0)
+    X, q = rng.standard_normal((10, 3)), rng.standard_normal(10)
+    once, thrice = pf.sup(q, X), pf.sup(np.concatenate([q, -2 * q, 2 * q]), np.vstack([X, X, X]))
+    assert thrice.upper == pytest.approx(once.upper, rel=2e-4)
+
+
 @pytest.mark.parametrize("case", range(30))
 def test_branch_and_bound_in_space_encloses_the_arrangement(case):
     rng = np.random.default_rng(case)
@@ -370,6 +377,14 @@ def test_the_stop_rule_ends_a_flow_with_a_proof():
     assert "global minimum" in result.message
 
 
+def test_a_stop_rule_that_cannot_hold_is_refused_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(TEACHER)
+    assert main(["run", "run.toml", "-o", "run.h5", "--set", "data.d=3", "--set", "flow.stop.gap=0.1"]) == 2
+    assert "d = 3" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["run.toml"]
+
+
 def test_the_stop_rule_looks_between_frames():
     result = pf.read_config(TEACHER, changes=["flow.stop.gap=0.05", "flow.frames=[1000.0]"]).run()
     assert result.status == "certified"
@@ -392,10 +407,10 @@ REFUSED = {
     "squared-norm": of(regularizer="squared-norm"),
     "norm": of(regularizer="norm"),
     "λ = 0": of(strength=0.0),
-    "three-layer": of(pf.ThreeLayer("relu", s=2)),
-    "hard-synchronized": of(pf.HardSynchronized("relu", pf.exact_supports(4, 2, 0))),
+    "three-layer": of(pf.ThreeLayer(2)),
+    "hard-synchronized": of(pf.HardSynchronized(pf.exact_supports(4, 2, 0))),
     "PopulationEnergy": pf.PopulationEnergy(pf.TwoLayer("relu"), TEACHING, strength=0.1),
-    "KernelEnergy": pf.KernelEnergy(pf.build_kernel("quadratic", {}), 1),
+    "KernelEnergy": pf.KernelEnergy(pf.build_kernel("quadratic", {"attraction": 1.0, "confinement": 1.0}, 1), 1),
 }
 
 
