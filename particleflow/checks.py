@@ -2,9 +2,13 @@
 
 import sys
 
+from particleflow import observers
+from particleflow.certificate import CertifiedGap
 from particleflow.errors import InvalidInput
 from particleflow.integrators.langevin import COOLING_LAWS
-from particleflow.observers import STOP_RULES
+
+STOP_RULES = {**observers.STOP_RULES, "gap": CertifiedGap}
+"""The rules that may stop a flow, by name."""
 
 
 def _check(valid):

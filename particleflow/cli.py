@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | show | plot | export | optimum | validate``.
+"""The command line: ``particleflow run | show | plot | export | certify | optimum | validate``.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -118,6 +118,14 @@ def _parser():
     export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     export.set_defaults(command=_export)
 
+    certify = commands.add_parser(
+        "certify", help="bound how far a run is from the global minimum", description="Bound L − min L for a frame."
+    )
+    certify.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
+    certify.add_argument("--frame", type=int, metavar="K", default=-1, help="frame to certify (default: -1, the last)")
+    certify.add_argument("--json", action="store_true", help="print JSON")
+    certify.set_defaults(command=_certify)
+
     optimum = commands.add_parser(
         "optimum",
         help="compute the global minimum of a configuration, without any flow",
@@ -206,6 +214,21 @@ def _export(options):
 
     with Trajectory(options.file) as trajectory:
         print(export_trajectory(trajectory, options.output, frame=options.frame, overwrite=options.overwrite))
+    return 0
+
+
+def _certify(options):
+    from particleflow.certificate import certify_frame
+    from particleflow.trajectory import Trajectory
+
+    with Trajectory(options.file) as trajectory:
+        certificate = certify_frame(trajectory, options.frame)
+    if options.json:
+        import json
+
+        print(json.dumps(certificate.to_dict(), indent=2, allow_nan=False))
+    else:
+        print(certificate.to_text())
     return 0
 
 

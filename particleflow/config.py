@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from particleflow.built_in_kernels import build_kernel
-from particleflow.checks import integer
+from particleflow.checks import STOP_RULES, integer
 from particleflow.config_tables import (
     NESTED,
     PARTICLES,
@@ -30,7 +30,6 @@ from particleflow.flow import single_threaded_blas, solve
 from particleflow.measure import LAWS, POINT_LAWS, measure_from_file
 from particleflow.models import build_model
 from particleflow.models.hard_synchronized import bernoulli_supports, circulant_supports, exact_supports
-from particleflow.observers import STOP_RULES
 from particleflow.penalties import Synchronization
 from particleflow.teachers import DIMENSION, NEURONS, SAMPLES, random_teacher, teacher_dataset
 from particleflow.toml import TOMLDecodeError, loads

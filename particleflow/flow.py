@@ -65,8 +65,8 @@ class FlowResult:
     Attributes
     ----------
     status : str
-        "finished", "stationary", "budget", "interrupted", "diverged" or "step_too_small"; observers and files also see
-        "failed" when an exception ends a flow.
+        "finished", "stationary", "certified", "budget", "interrupted", "diverged" or "step_too_small"; observers and
+        files also see "failed" when an exception ends a flow.
     message : str
         What that means and what to do about it.
     t : float
@@ -94,7 +94,7 @@ class FlowResult:
     @property
     def ok(self):
         """Whether the flow ended as planned rather than in trouble or by interruption."""
-        return self.status in ("finished", "stationary", "budget")
+        return self.status in ("finished", "stationary", "certified", "budget")
 
 
 def log_spaced(t_end, count, first=FIRST_FRAME):

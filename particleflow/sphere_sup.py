@@ -12,7 +12,7 @@ from math import fsum
 import numpy as np
 
 _EPSILON = np.finfo(np.float64).eps
-_ALLOWANCE = 16 * _EPSILON
+_ALLOWANCE = 16 * _EPSILON  # of S, and of an angle
 _BITS = 61  # of a sum in fixed point: |Σ| ≤ 2^61 leaves a bit below the sign
 
 
@@ -35,6 +35,11 @@ class Sup:
     direction: np.ndarray
 
 
+def allowance(n):
+    """Return what the rounding of plain sums of n terms can amount to, relative to S."""
+    return _ALLOWANCE + n * _EPSILON
+
+
 def attained(q, X, w, *, linear=False):
     """Return |Σ_j q_j σ(⟨w, x_j⟩)| for one w, shape (d,)."""
     z = X @ w
@@ -43,7 +48,7 @@ def attained(q, X, w, *, linear=False):
 
 def sup_linear(q, X):
     """Return h(q) for linear σ, any d: ‖Σ_j q_j x_j‖; arguments and result as for `sup_circle`."""
-    q, X, unit, S = _scaled(q, X)
+    q, X, unit, S = scaled(q, X)
     if S == 0.0:
         return Sup(0.0, 0.0, _first(X.shape[1]))
     v = np.array([fsum(q * column) for column in X.T])
@@ -54,7 +59,7 @@ def sup_linear(q, X):
 
 def sup_line(q, X):
     """Return h(q) for relu and d = 1: the larger of two values; arguments and result as for `sup_circle`."""
-    q, X, unit, S = _scaled(q, X)
+    q, X, unit, S = scaled(q, X)
     values = [abs(fsum(q * np.maximum(sign * X[:, 0], 0.0))) for sign in (1.0, -1.0)]
     best = int(values[1] > values[0])
     return Sup(values[best] * unit, (values[best] + _ALLOWANCE * S) * unit, np.array([1.0 - 2.0 * best]))
@@ -80,7 +85,7 @@ def sup_circle(q, X):
     Sup
         With upper − lower a few times 16 ε S.
     """
-    q, X, unit, S = _scaled(q, X)
+    q, X, unit, S = scaled(q, X)
     keep = (q != 0.0) & (X != 0.0).any(axis=1)
     q, X = q[keep], X[keep]
     if len(q) == 0:
@@ -117,7 +122,7 @@ def _on_arcs(v, left, right):
     return float(values[best]), float(where[best])
 
 
-def _scaled(q, X):
+def scaled(q, X):
     """Return q and X with entries up to 1, the unit in which h is to be read, and S = Σ|q_j|‖x_j‖ in that unit."""
     q, X = np.asarray(q, dtype=np.float64), np.asarray(X, dtype=np.float64)
     of_q, of_X = np.abs(q).max(initial=0.0), np.abs(X).max(initial=0.0)

@@ -24,7 +24,7 @@ LEVELS = (
         "sphere_sup",
         "transport_programs",
     ),
-    ("gaussian_kernels", "reference", "transport"),
+    ("gaussian_kernels", "reference", "sphere_search", "transport"),
     (
         "models",
         "kernels",
@@ -37,7 +37,7 @@ LEVELS = (
     ),
     ("built_in_kernels", "energy"),
     ("observers", "plot_style"),
-    ("methods", "trajectory"),
+    ("certificate", "methods", "trajectory"),
     ("flow", "storage", "point_figures", "checks"),
     ("config_tables",),
     ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),

@@ -103,7 +103,7 @@ VALUES = {
     "energy.lambda=3": ["energy.lambda", "loss, regularizer, strength, kernel"],
     "initial.scale=3": ["initial.scale", "law, radius, low, high, file"],
     "flow.tol=3": ["flow.tol", "t_end, method, rtol, atol, step, monotone, temperature", "frames, stop"],
-    "flow.stop.gap=1": ["flow.stop.gap", "stationary, wall_clock, energy"],
+    "flow.stop.loss=1": ["flow.stop.loss", "stationary, wall_clock, energy, gap"],
     "output.path=x": ["output.path", "file"],
     "a\nb=1": ["a b"],
     # unknown values: the valid ones are listed
@@ -148,6 +148,7 @@ VALUES = {
     "flow.frames=[0.005, 1.0]": ["flow.frames", "t_end = 0.01"],
     "flow.stop.stationary=0": ["flow.stop = {'stationary': 0}"],
     "flow.stop.wall_clock=-3": ["flow.stop = {'wall_clock': -3}"],
+    "flow.stop.gap=0": ["flow.stop = {'gap': 0}"],
     "flow.stop.energy=nan": ["flow.stop = {'energy': nan}"],
     "data.test_fraction=1.0": ["data.test_fraction = 1.0"],
     "data.test_fraction=-0.1": ["data.test_fraction = -0.1"],

@@ -83,7 +83,9 @@ initials = st.builds(
     law=st.sampled_from(["sphere", "gaussian", "half-sphere", "one-signed", "circle-grid"]),
     radius=positive,
 ) | st.builds(pf.InitialConfig, law=st.just("file"), file=words)
-stops = st.fixed_dictionaries({}, optional={"stationary": positive, "wall_clock": positive, "energy": finite})
+stops = st.fixed_dictionaries(
+    {}, optional={"stationary": positive, "wall_clock": positive, "energy": finite, "gap": positive}
+)
 run = {
     "frames": st.integers(min_value=1) | st.lists(positive, min_size=1, max_size=5, unique=True).map(sorted),
     "stop": stops,

@@ -36,7 +36,7 @@ def instance(number):
 
 
 def grid_minimum(X, y, strength, points):
-    """Return the minimum over atoms on a grid of the circle, by SciPy: least squares of given total mass, over the mass.
+    """Return the minimum over atoms on a grid of the circle, by SciPy: over the total mass, least squares.
 
     Whatever SciPy returns is the energy of a network.
     """
