@@ -163,6 +163,18 @@ def test_networks_and_flows_stay_above(loss):
     assert 0 < result.observables["energy"][-1] - optimum.lower_bound < 0.05 * optimum.energy
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_certificate_of_a_measure_agrees(loss):
+    """Two routes to the lower bound: the dual of this room, and the certificate of the network by its energy."""
+    X, y, strength = instance(2)
+    optimum = pf.global_minimum((X, y), strength=strength, loss=loss)
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), loss=loss, strength=strength)
+    certificate = pf.certify(energy, optimum.network())
+    assert certificate.verdict == "proof"
+    assert certificate.relative_gap < 1e-9
+    np.testing.assert_allclose(certificate.lower_bound, optimum.lower_bound, rtol=1e-9)
+
+
 def test_the_potential_proves_it_too():
     """G ≥ 0 everywhere and G = 0 on the support: the first-order conditions, by the code of the flow."""
     X, y, strength = instance(3)
