@@ -18,19 +18,11 @@ import numpy as np
 
 from particleflow.errors import InvalidInput
 from particleflow.transport import Matcher, coupling
+from particleflow.values import integers, is_real
 
 TERMS = ("sum-w2", "D", "B")
 ROWS = ("W", "uW")
 _OFFSETS = {"D": (0, 1), "B": (0, 1, -1)}
-
-
-def _integers(offsets):
-    if offsets is None:
-        return None
-    integers = np.asarray(offsets)
-    if integers.ndim != 1 or integers.dtype.kind not in "iu":
-        raise InvalidInput(f"energy.synchronization.offsets = {offsets!r}: valid are integers")
-    return tuple(integers.tolist())
 
 
 class Synchronization:
@@ -59,9 +51,9 @@ class Synchronization:
             raise InvalidInput(f"energy.synchronization.term = {term!r} is unknown; valid: {', '.join(TERMS)}")
         if rows not in ROWS:
             raise InvalidInput(f"energy.synchronization.rows = {rows!r} is unknown; valid: {', '.join(ROWS)}")
-        if not (isinstance(strength, (int, float, np.number)) and math.isfinite(strength) and strength >= 0):
+        if not (is_real(strength) and strength >= 0):
             raise InvalidInput(f"energy.synchronization.strength = {strength!r}: valid are finite numbers from 0")
-        self.offsets = _integers(offsets)
+        self.offsets = None if offsets is None else integers("energy.synchronization.offsets", offsets)
         if self.offsets is not None and self.offsets != _OFFSETS.get(term, self.offsets):
             raise InvalidInput(
                 f"energy.synchronization.offsets = {list(self.offsets)}: the term {term} is that of "
@@ -69,16 +61,18 @@ class Synchronization:
             )
         self.term, self.strength, self.rows = term, float(strength), rows
 
-    def check(self, model):
-        """Raise `InvalidInput` unless the term exists for the particles of a model."""
-        if model.kind != "three-layer":
-            raise InvalidInput(f"model.kind = {model.kind!r}: energy.synchronization needs the three-layer model")
-        s, needed = model.s, len(_OFFSETS[self.term]) if self.term in _OFFSETS else max(2, model.s)
+    def check(self, kind, s):
+        """Raise `InvalidInput` unless the term exists for the particles of a kind of model with s rows."""
+        if kind != "three-layer":
+            raise InvalidInput(f"model.kind = {kind!r}: energy.synchronization needs the three-layer model")
+        needed = len(_OFFSETS[self.term]) if self.term in _OFFSETS else max(2, s)
         if s != needed:
             valid = "2 and more" if self.term == "sum-w2" else needed
             raise InvalidInput(f"model.s = {s}: energy.synchronization.term = {self.term!r} needs s = {valid}")
-        if self.offsets is not None and len(self.offsets) != s:
-            raise InvalidInput(f"energy.synchronization.offsets = {list(self.offsets)}: valid are s = {s} integers")
+        if self.offsets is not None and len(set(self.offsets)) != s:
+            raise InvalidInput(
+                f"energy.synchronization.offsets = {list(self.offsets)}: valid are {s} different integers"
+            )
 
     def transports(self, s):
         """Return the pairs of joint laws whose W2² is summed, as pairs of tuples of rows (counted from 0)."""
@@ -96,7 +90,9 @@ class Synchronization:
 
         def add_velocity(theta, out):
             rows = self._rows(layout, theta)
-            if not np.isfinite(rows).all():  # a stage that went too far: the step will be rejected
+            with np.errstate(over="ignore", invalid="ignore"):
+                size = 4 * len(rows) * float(np.sum(rows * rows))
+            if not math.isfinite(size):  # a stage that went too far: the step will be rejected
                 out.fill(np.nan)
                 return math.nan
             pull, total = np.zeros_like(rows), 0.0
