@@ -1,0 +1,143 @@
+"""The figures 4 to 9 of the report, drawn anew, and the comparison on one teacher that it lacks."""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from validation.study.results import REPORT_LOSS, REPORT_ROWS
+from validation.study.settings import MODES, PROBLEMS
+
+STYLE = {
+    "font.family": ["STIXGeneral", "DejaVu Sans"],
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "svg.hashsalt": "particleflow",
+}
+COLORS = {"free": "black", "hard": "#D55E00", "soft": "#0072B2"}
+PANELS = {"listing": "Adam", "flow": "gradient flow, Gaussian start"}
+"""The modes that have a panel, with titles short enough for it."""
+
+
+def draw_all(results):
+    """Return the figures as a dict of file name → (figure, caption)."""
+    with matplotlib.rc_context(STYLE):
+        figures = {}
+        for problem in PROBLEMS.values():
+            if problem.figure:
+                text = f"{problem.title}: test error ‖f − f*‖²/‖f*‖²"
+                figures[f"figure-{problem.figure}"] = error_figure(results, [problem.name]), text
+        text = "Figures 7 and 8 and the unsynchronised model on one teacher, the hard one: test error"
+        figures["figure-common"] = error_figure(results, ["free", "soft", "hard"]), text
+        text = "Soft model: relative change of the usual loss ‖f − f*‖²/n and of the synchronisation term Σ W2²"
+        figures["figure-9"] = decomposition_figure(results), text
+        return figures
+
+
+def encode(figure, kind):
+    """Return a figure as bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else None
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+    return buffer.getvalue()
+
+
+def error_figure(results, problems):
+    """Draw the test errors of problems along training, one panel per mode."""
+    figure, panels = _panels()
+    shown = [1.0]
+    for axes, mode in zip(panels, PANELS, strict=True):
+        for name in problems:
+            x, rows = results.series(name, mode, "test_error")
+            alone = len(problems) == 1
+            label = "start as listed" if alone else {"free": "unsynchronised"}.get(name, name)
+            _band(axes, x, rows, "#0072B2" if alone else COLORS[name], label)
+            shown.append(rows)
+            if alone and mode == "listing":
+                x, rows = results.series(name, "adam", "test_error")
+                _band(axes, x, rows, "#D55E00", "Gaussian start", "--")
+                shown.append(rows)
+        _time_axis(axes, mode, x)
+        axes.axhline(1.0, color="0.75", lw=0.6, zorder=0)
+    _error_axis(panels[0], 0.8 * min(map(np.min, shown)), 1.25 * max(map(np.max, shown)))
+    if len(problems) > 1:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    else:
+        panels[0].legend(loc="best")
+    return figure
+
+
+def decomposition_figure(results):
+    """Draw figure 9: the changes of both terms of the soft model's energy."""
+    figure, panels = _panels()
+    series = (
+        ("soft", "risk", "#0072B2", "-", "usual loss"),
+        ("soft", "rows", "#D55E00", "-", "synchronisation"),
+        ("free", "rows", "0.45", "--", "the same, not penalised"),
+    )
+    for axes, mode in zip(panels, PANELS, strict=True):
+        for problem, name, color, style, label in series:
+            x, rows = results.change(problem, mode, name)
+            _band(axes, x, rows, color, label, style)
+        _time_axis(axes, mode, x)
+        for value in (REPORT_ROWS, REPORT_LOSS):
+            axes.axhline(value, color="0.75", lw=0.8, ls=":", zorder=0)
+    panels[0].set_ylim(-103, None)
+    panels[0].set_ylabel("change in %")
+    panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0f}".replace("-", "−"))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.2, handlelength=1.6)
+    return figure
+
+
+def _panels():
+    figure = Figure(figsize=(4.1, 2.3), layout="constrained", facecolor="white")
+    return figure, figure.subplots(1, len(PANELS), sharey=True)
+
+
+def _band(axes, x, rows, color, label, style="-"):
+    """Draw the median of the seeds, and all of them as a band."""
+    axes.plot(x, np.median(rows, axis=0), style, color=color, label=label)
+    if len(rows) > 1:
+        axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.2, lw=0)
+
+
+def _time_axis(axes, mode, x):
+    axes.set_title(PANELS[mode])
+    if MODES[mode].axis == "iteration":
+        axes.set_xlabel("iteration")
+        axes.set_xlim(0, x[-1])
+        axes.set_xticks([0, x[-1] / 2, x[-1]])
+    else:
+        axes.set_xlabel("flow time $t$")
+        axes.set_xscale("symlog", linthresh=x[1], linscale=0.3)
+        axes.set_xlim(0, x[-1])
+        decades = range(int(np.ceil(np.log10(x[1]))), int(np.floor(np.log10(x[-1]))) + 1)
+        axes.set_xticks([0, *(10.0**decade for decade in decades)])
+        axes.minorticks_off()
+
+
+def _error_axis(axes, low, high):
+    """Make a logarithmic axis from low to high, labelled 0.1, 0.2, 0.5, 1, 2, … rather than by powers."""
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        values = [digit * 10.0**decade for decade in range(-9, 9) for digit in digits]
+        inside = [value for value in values if low <= value <= high]
+        if len(inside) <= 6:
+            break
+    axes.set_yticks(inside, [f"{value:g}" for value in inside])
+    axes.minorticks_off()
+    axes.set_ylabel("test error")

@@ -1,0 +1,166 @@
+"""The page of a study: one HTML file with its figures inside, that needs no network."""
+
+import base64
+from html import escape
+
+from validation.study.figures import encode
+from validation.study.results import CLEARLY, CLOSE, NEAR
+from validation.study.settings import ADAM_RATE, GAMMA, MODES, PROBLEMS, REGULARIZER, STRENGTH, TEXT_RATE
+from validation.study.training import TRIAL_STEPS
+
+CHOICES = (
+    (
+        "training loop",
+        "the text: gradient descent; the listing: Adam",
+        "both: Adam with all data at once, and gradient descent so small in step that it follows the gradient flow",
+    ),
+    (
+        "step",
+        f"the text: τ = {TEXT_RATE:g}; the listing: {TEXT_RATE:g} at first, then {ADAM_RATE:g}",
+        f"Adam takes {ADAM_RATE:g}. Gradient descent with τ = {TEXT_RATE:g} hardly moves (table below), so the "
+        "flow takes larger steps",
+    ),
+    ("iterations", "the text: 1000; the listing: 200, then 1000", "{iterations}"),
+    (
+        "start of the model",
+        "the teacher is Gaussian; of the model nothing is said. The listing defines an initialisation that is never "
+        "called, so it starts from the defaults of PyTorch's layers, uniform on ±1/√(inputs)",
+        "those defaults for “Adam, as listed” (the report's errors lie between 0 and 1, which the defaults give and a "
+        "Gaussian start does not); N(0, 1) for “Adam, Gaussian start” and for the gradient flow",
+    ),
+    (
+        "factor 1/m",
+        "in the text and in the listing's teacher, not in the listing's network",
+        "f = (1/m) Σ φ everywhere. The listing's network is the same one with every layer times m^(1/L) for L layers; "
+        "Adam does not see the scale of gradients, so with that start the learning rate is multiplied by m^(1/L) too",
+    ),
+    (
+        "regulariser",
+        "the text: a path norm; the listing: the mean of |a| times the squared norms of all other layers together",
+        f"V = |a|(‖W‖² + ‖u‖²) neuron by neuron, λ = {STRENGTH:g} ({REGULARIZER}); the path norm as a check",
+    ),
+    (
+        "mask",
+        "the text: a matrix of Bernoulli entries, s/m and s_t/m_t; the listing: a matrix for the model, for the "
+        "teacher one vector for all clusters; the definition: exactly s entries",
+        "a matrix of Bernoulli entries for both, drawn before training",
+    ),
+    (
+        "teacher",
+        "the text: m_t neurons, s_t read; the listing's last cell: m clusters with s neurons of their own each",
+        "m_t and s_t. Models that are compared share teacher and data, which the report does not say of its own",
+    ),
+    (
+        "soft model",
+        "no listing and no γ",
+        f"γ Σ W2²(μ^k, μ^l) over all pairs of rows W_k, γ = {GAMMA:g}: at the Gaussian start penalty and usual loss "
+        "are of one size",
+    ),
+    ("test data", "new ones, as many", "the same; measured at about 40 moments along training"),
+)
+
+_HEAD = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Numerical study</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 16px/1.5 Georgia, serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #111; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 0.88rem; }
+td, th { border-top: 1px solid #ccc; padding: 0.25rem 0.7rem 0.25rem 0; text-align: left; vertical-align: top; }
+.figures { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+figure { margin: 0; width: 29rem; max-width: 100%; } img { width: 100%; }
+figcaption { font-size: 0.88rem; } .yes { color: #00694d; } .no { color: #a63c00; }
+</style></head><body>
+"""
+
+
+def write_page(folder, results, figures, footer):
+    """Write DIR/index.html and the figures as PNG, and return the page's path."""
+    for name, (figure, _) in figures.items():
+        (folder / f"{name}.png").write_bytes(encode(figure, "png"))
+    parts = [_HEAD, "<h1>The numerical study of Lazarus 2022, §2.5.2, run again</h1>", _introduction(results.plan)]
+    parts += ["<h2>Verdicts</h2>", _verdicts(results), "<h2>Figures</h2>", _figures(results.plan, figures)]
+    parts += ["<h2>Final test errors</h2><p>Mean ± standard deviation over the seeds.</p>"]
+    parts += [_table(*results.error_table()), "<h2>Gradient descent with the τ of the text</h2>", _text(results.plan)]
+    parts += [_table(*results.text_table()), "<h2>Other γ, and the path norm</h2>"]
+    parts += ["<p>Gradient flow, seed 0.</p>", _table(*results.sensitivity_table())]
+    parts += ["<h2>Where the report disagrees with itself</h2>", _choices(results.plan)]
+    parts += [f"<p>{escape(footer)}</p></body></html>\n"]
+    path = folder / "index.html"
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def _introduction(plan):
+    sizes = plan.sizes
+    seeds = ", ".join(f"{MODES[mode].title}: {count}" for mode, count in plan.seeds.items())
+    rates = "; ".join(f"{PROBLEMS[name].title}: {rate:g}" for name, rate in plan.rates.items())
+    return f"""<p>n = {sizes.n} Gaussian inputs in dimension d = {sizes.d}, labelled by a random teacher with m_t =
+{sizes.m_t}, s_t = {sizes.s_t} and Gaussian parameters; models with m = {sizes.m}, s = {sizes.s}; squared loss, λ =
+{STRENGTH:g}; the criterion is the test error ‖f − f*‖²/‖f*‖² on {sizes.n} new inputs. Adam takes {sizes.iterations}
+iterations. Seeds: {escape(seeds)}.</p>
+<p>The gradient flow is followed by {sizes.descents} steps of gradient descent (explicit Euler), a step that would raise
+the energy being halved. The learning rate η is the largest power of two for which the energy falls in each of the first
+{TRIAL_STEPS} steps from seed 0, found for each problem: {escape(rates)}. Flow time is t = 2ηk/m after k steps, so one
+iteration of the report's τ = {TEXT_RATE:g} is worth t = {2 * TEXT_RATE / sizes.m:.1e}, and the flow time t is that of
+{sizes.m / (2 * TEXT_RATE):.3g}·t of them.</p>"""
+
+
+def _verdicts(results):
+    rules = f"""<p>Rules, fixed beforehand: the hard model is <i>clearly effective</i> if it beats the unsynchronised
+one on the same teacher for every seed and its mean error is below {CLEARLY:g} times both that of the unsynchronised one
+and its own at the start; two models <i>perform alike</i> if their errors differ by at most {100 * CLOSE:.0f} % on
+average over the seeds; percentages <i>reproduce</i> within {NEAR:g} points.</p>"""
+    items, claim = [], None
+    for verdict in results.verdicts():
+        if verdict.claim != claim:
+            claim = verdict.claim
+            items.append(f"<h3>“{escape(claim[0].upper() + claim[1:])}”</h3>")
+        look = "yes" if verdict.holds else "no"
+        title = escape(MODES[verdict.mode].title)
+        items.append(f'<p>{title}: <b class="{look}">{verdict.word}</b>. {escape(verdict.numbers)}</p>')
+    return "\n".join([rules, *items])
+
+
+def _figures(plan, figures):
+    items = []
+    for name, (figure, caption) in figures.items():
+        image = base64.b64encode(encode(figure, "svg")).decode()
+        label = name.replace("-", " ").capitalize() if name[-1].isdigit() else "Compared"
+        items.append(
+            f'<figure id="{name}"><img alt="{escape(caption)}" src="data:image/svg+xml;base64,{image}">'
+            f"<figcaption>{label}. {escape(caption)}.</figcaption></figure>"
+        )
+    note = (
+        "<p>Lines are medians over the seeds, bands go from the smallest to the largest. Dotted in figure 9: the "
+        "report's −46 % and −83 %.</p>"
+    )
+    return note + '<div class="figures">' + "\n".join(items) + "</div>"
+
+
+def _text(plan):
+    t = 2 * TEXT_RATE * plan.sizes.iterations / plan.sizes.m
+    return (
+        f"<p>{plan.sizes.iterations} iterations of plain gradient descent with τ = {TEXT_RATE:g} advance the flow to "
+        f"t = 2τk/m = {t:.1e}. Runs with fewer, larger steps end at the same flow time; where both were made they "
+        "agree.</p>"
+    )
+
+
+def _choices(plan):
+    rows = [
+        [what, said, chosen.format(iterations=f"{plan.sizes.iterations} of Adam, {plan.sizes.descents} of the flow")]
+        for what, said, chosen in CHOICES
+    ]
+    return _table(["what", "the report", "here"], rows)
+
+
+def _table(header, rows):
+    lines = ["<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in header) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+    return "\n".join(lines) + "</table>"
+
+
+def markdown(header, rows):
+    """Return a table as Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,157 @@
+"""What the numbers say: curves over seeds, the table of final errors, and a verdict on each claim of the report."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from validation.study.settings import GAMMA, MODES, PROBLEMS
+
+COMPARED = ("listing", "adam", "flow")
+"""The modes that are held against the report."""
+
+CLEARLY, CLOSE, NEAR = 0.5, 0.2, 10.0
+"""When an error is clearly smaller (by this factor), two are close (relatively), two percentages near (points)."""
+
+REPORT_ROWS, REPORT_LOSS = -46.0, -83.0
+"""The report's changes of synchronisation term and usual loss, in percent."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim in one mode: whether it `holds`, and the numbers in words."""
+
+    claim: str
+    mode: str
+    holds: bool
+    numbers: str
+
+    @property
+    def word(self):
+        """The verdict."""
+        return "reproduces" if self.holds else "does not reproduce"
+
+
+class Results:
+    """All results of a study.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was to be run.
+    found : dict of Run → dict of arrays
+        What came out.
+    """
+
+    def __init__(self, plan, found):
+        self.plan, self.found = plan, found
+
+    def series(self, problem, mode, name):
+        """Return the horizontal values of a mode's axis and one row per seed of a series."""
+        arrays = [self.found[self.plan.run(problem, mode, seed)] for seed in range(self.plan.seeds[mode])]
+        return arrays[0][MODES[mode].axis], np.array([array[name] for array in arrays])
+
+    def change(self, problem, mode, name):
+        """Return the relative change in percent along training, one row per seed."""
+        x, rows = self.series(problem, mode, name)
+        return x, 100 * (rows / rows[:, :1] - 1)
+
+    def final(self, problem, mode):
+        """Return the final test errors, one per seed."""
+        return self.series(problem, mode, "test_error")[1][:, -1]
+
+    @property
+    def cpu(self):
+        """The processor time of all runs, in seconds."""
+        return float(sum(arrays["cpu"] for arrays in self.found.values()))
+
+    # --- tables, as rows of text --------------------------------------------------------------------------------------
+
+    def error_table(self):
+        """Return header and rows: the final test error of each problem in each mode, mean ± standard deviation."""
+        header = ["figure", "problem", *(f"{MODES[mode].title} ({self.plan.seeds[mode]} seeds)" for mode in COMPARED)]
+        rows = []
+        for problem in PROBLEMS.values():
+            errors = [self.final(problem.name, mode) for mode in COMPARED]
+            starts = [self.series(problem.name, mode, "test_error")[1][:, 0].mean() for mode in COMPARED]
+            cells = (f"{plus_minus(error)} (from {start:.2f})" for error, start in zip(errors, starts, strict=True))
+            rows.append([problem.figure or "—", problem.title, *cells])
+        return header, rows
+
+    def text_table(self):
+        """Return header and rows: how little moves with the τ of the report's text."""
+        header = ["problem", "steps", "flow time", "test error, start", "test error, end", "relative change"]
+        rows = []
+        for run in self.plan.text_runs():
+            arrays = self.found[run]
+            first, last = arrays["test_error"][[0, -1]]
+            steps = f"{run.steps} of η = {run.learning_rate:.0e}"
+            cells = (f"{arrays['time'][-1]:.1e}", f"{first:.5f}", f"{last:.5f}", f"{100 * (last / first - 1):+.2f} %")
+            rows.append([PROBLEMS[run.problem].title, steps, *cells])
+        return header, rows
+
+    def sensitivity_table(self):
+        """Return header and rows: the gradient flow of seed 0 with other γ and V."""
+        header = ["problem", "V", "γ", "final test error", "usual loss", "synchronisation term", "penalty/loss, start"]
+        usual = [self.plan.run(problem, "flow", 0) for problem in ("hard", "soft", "free")]
+        rows = []
+        for run in [*usual, *self.plan.sensitivity_runs()]:
+            arrays = self.found[run]
+            loss, term = (changes(arrays, name) for name in ("risk", "rows"))
+            ratio = f"{run.gamma * arrays['rows'][0] / arrays['risk'][0]:.2g}" if run.gamma else "—"
+            cells = (f"{run.gamma:g}" if run.gamma else "—", f"{arrays['test_error'][-1]:.3f}", loss, term, ratio)
+            rows.append([PROBLEMS[run.problem].title, run.regularizer, *cells])
+        return header, rows
+
+    # --- verdicts -----------------------------------------------------------------------------------------------------
+
+    def verdicts(self):
+        """Return a verdict on each claim of the report in each mode."""
+        judges = (self._hard_is_effective, self._soft_is_like_free, self._figure_nine)
+        return [judge(mode) for judge in judges for mode in COMPARED]
+
+    def _hard_is_effective(self, mode):
+        hard, free = self.final("hard", mode), self.final("free", mode)
+        own, start = self.final("three", mode), self.series("hard", mode, "test_error")[1][:, 0]
+        holds = bool((hard < free).all() and np.mean(hard) < min(CLEARLY * np.mean(free), CLEARLY * np.mean(start)))
+        numbers = (
+            f"on the hard teacher the hard model ends at {plus_minus(hard)} (from {np.mean(start):.2f}), the "
+            f"unsynchronised one at {plus_minus(free)}, so the ratio of the means is "
+            f"{np.mean(hard) / np.mean(free):.2f}; the hard model is better for {np.sum(hard < free)} of {len(hard)} "
+            f"seeds. On its own three-layer teacher (figure 5) the unsynchronised one ends at {plus_minus(own)}."
+        )
+        return Verdict("the hard synchronised model is clearly effective", mode, holds, numbers)
+
+    def _soft_is_like_free(self, mode):
+        soft, free = self.final("soft", mode), self.final("free", mode)
+        difference = soft / free - 1
+        numbers = (
+            f"γ = {GAMMA:g}: the soft model ends at {plus_minus(soft)}, the unsynchronised one on the same teacher and "
+            f"data at {plus_minus(free)}; seed by seed the soft one differs by {100 * np.mean(difference):+.0f} % "
+            f"(from {100 * difference.min():+.0f} to {100 * difference.max():+.0f} %)."
+        )
+        claim = "the soft synchronised model performs like the unsynchronised one"
+        return Verdict(claim, mode, bool(abs(np.mean(difference)) <= CLOSE), numbers)
+
+    def _figure_nine(self, mode):
+        rows, loss = (self.change("soft", mode, name)[1][:, -1] for name in ("rows", "risk"))
+        free = self.change("free", mode, "rows")[1][:, -1]
+        holds = abs(np.mean(rows) - REPORT_ROWS) <= NEAR and abs(np.mean(loss) - REPORT_LOSS) <= NEAR
+        numbers = (
+            f"the synchronisation term changes by {plus_minus(rows, 1)} %, the usual loss by {plus_minus(loss, 1)} %. "
+            f"Without the penalty the same term changes by {plus_minus(free, 1)} %."
+        )
+        claim = "the synchronisation term changes by about −46 %, the usual loss by −83 %"
+        return Verdict(claim, mode, bool(holds), numbers)
+
+
+def plus_minus(values, digits=3):
+    """Return "mean ± standard deviation" of values, the mean alone if there is but one."""
+    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{deviation}".replace("-", "−")
+
+
+def changes(arrays, name):
+    """Return the relative change of a series as text."""
+    if name not in arrays:
+        return "—"
+    return f"{100 * (arrays[name][-1] / arrays[name][0] - 1):+.0f} %".replace("-", "−")

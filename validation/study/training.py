@@ -1,0 +1,142 @@
+"""One training: data, start, model, flow; and the choice of the gradient flow's step."""
+
+import time
+
+import numpy as np
+
+import particleflow as pf
+from validation.study.settings import MODES, PROBLEMS, STRENGTH
+
+FRAMES = 40
+TRIAL_STEPS = 15
+"""A learning rate is stable enough if the energy falls in each of so many steps."""
+
+_TEACHER, _DATA, _SUPPORTS, _START = range(4)
+
+
+def build_model(kind, m, s, rng):
+    """Return a network; `rng` draws the Bernoulli supports of the hard one."""
+    if kind == "two-layer":
+        return pf.TwoLayer("relu")
+    return pf.ThreeLayer(s) if kind == "three-layer" else pf.HardSynchronized(pf.bernoulli_supports(m, s, rng))
+
+
+def build_problem(run):
+    """Return the energy and the initial measure of a run: the same teacher and data for all models with its teacher."""
+    problem, sizes = PROBLEMS[run.problem], run.sizes
+    teacher = build_model(problem.teacher, sizes.m_t, sizes.s_t, _random(run, _TEACHER))
+    data, _ = pf.teacher_dataset(teacher, n=sizes.n, d=sizes.d, neurons=sizes.m_t, rng=_random(run, _DATA))
+    model = build_model(problem.model, sizes.m, sizes.s, _random(run, _SUPPORTS))
+    penalty = pf.Synchronization("sum-w2", strength=run.gamma) if problem.soft else None
+    options = {"regularizer": run.regularizer, "strength": STRENGTH, "synchronization": penalty}
+    energy = pf.EmpiricalEnergy(model, data, **options)
+    start = torch_start if MODES[run.mode].start == "torch" else pf.gaussian
+    return energy, start(sizes.m, energy.layout, rng=_random(run, _START))
+
+
+def torch_start(m, layout, rng):
+    """Draw what PyTorch's linear layers start from, on the scale of f = (1/m) Σ φ_i.
+
+    Layers are uniform on ±1/√(number of inputs); the listing has no factor 1/m, and its network is this one with every
+    layer times m^(1/L), L the number of layers: relu is homogeneous.
+    """
+    blocks, scale = {}, layer_scale(m, layout)
+    for name, axes in layout.blocks:
+        shape = (m, *(length for _, length in axes))
+        inputs = m if name == "a" or (name == "u" and shape_of_first_layer(layout) == 1) else shape[-1]
+        blocks[name] = scale * rng.uniform(-1.0, 1.0, shape) / np.sqrt(inputs)
+    return pf.EmpiricalMeasure.from_blocks(layout, **blocks)
+
+
+def shape_of_first_layer(layout):
+    """Return how many axes W has: one where the second layer reads all m neurons (through a mask), else two."""
+    return len(dict(layout.blocks)["W"])
+
+
+def layer_scale(m, layout):
+    """Return m^(1/L). Adam does not see the scale of gradients: with its rate times this it takes the same way."""
+    return m ** (1 / len(layout.blocks))
+
+
+def _random(run, purpose):
+    return np.random.default_rng([run.seed, purpose])
+
+
+class Rows(pf.Observer):
+    """The report's synchronisation term Σ_{k<l} W2²(μ^k, μ^l) of a three-layer network that is not asked to have it."""
+
+    def start(self, info):
+        """Remember the layout."""
+        self._layout = info.measure.layout
+
+    def measure(self, state):
+        """Return the term."""
+        return {"rows": pf.sum_w2_squared(pf.cluster_rows(pf.EmpiricalMeasure(state.theta, self._layout)))}
+
+
+class Rise(pf.Observer):
+    """Ends a flow whose energy rises."""
+
+    def start(self, info):
+        """Forget the flow before."""
+        self._energy = np.inf
+
+    def watch(self, state):
+        """Stop if the energy rose in this step."""
+        if not state.energy <= self._energy:
+            return pf.Stop("diverged", "the energy rises")
+        self._energy = state.energy
+        return None
+
+
+def train(run):
+    """Train and return the arrays of a result.
+
+    Returns
+    -------
+    dict of str → ndarray
+        Per frame: "iteration", "time", "test_error", "risk", "regularization" and, for three-layer networks, "rows",
+        the synchronisation term without γ. Numbers: "cpu" (seconds) and "evaluations".
+    """
+    begin = time.process_time()
+    energy, start = build_problem(run)
+    rate = run.learning_rate * (layer_scale(run.sizes.m, energy.layout) if MODES[run.mode].start == "torch" else 1.0)
+    step = 2 * rate / run.sizes.m
+    watchers = [Rows()] if energy.model.kind == "three-layer" and not run.gamma else []
+    if run.mode == "flow":
+        t_end = run.steps * step
+        method = {"method": "euler", "step": step, "monotone": True, "t_end": t_end}
+        frames = pf.log_spaced(t_end, FRAMES, first=1 / run.steps)
+    else:
+        method = {"method": "sgd" if run.mode == "text" else "adam", "learning_rate": rate, "steps": run.steps}
+        frames = step * np.unique(np.linspace(1, run.steps, FRAMES).astype(int))
+    result = pf.solve(energy, start, frames=frames, observers=watchers, **method)
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    if not result.ok:
+        raise RuntimeError(f"{run.title}: {result.message}")
+    table = result.observables
+    arrays = {name: table[name] for name in ("time", "test_error", "risk", "regularization")}
+    if run.gamma:
+        arrays["rows"] = table["synchronization"] / run.gamma
+    elif watchers:
+        arrays["rows"] = table["rows"]
+    numbers = {"cpu": time.process_time() - begin, "evaluations": result.evaluations}
+    return {"iteration": table["time"] / step, **arrays, **{name: np.array(value) for name, value in numbers.items()}}
+
+
+def stable_rate(run):
+    """Return the largest learning rate 2^−j at which gradient descent lowers the energy in its first steps, as arrays.
+
+    From 4 downwards; `run` says which problem.
+    """
+    begin = time.process_time()
+    energy, start = build_problem(run)
+    rate = 4.0
+    while rate > 1e-12:
+        step = 2 * rate / run.sizes.m
+        t_end = TRIAL_STEPS * step
+        if pf.solve(energy, start, t_end, method="euler", step=step, frames=1, observers=[Rise()]).ok:
+            return {"rate": np.array(rate), "cpu": np.array(time.process_time() - begin)}
+        rate /= 2
+    raise RuntimeError(f"{run.title}: no stable learning rate")
