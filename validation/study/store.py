@@ -49,7 +49,7 @@ def rates(folder, plan, processes):
 def compute(folder, runs, processes, what):
     """Return the results of runs as a dict of run → arrays: stored ones as they are, the others computed and stored."""
     found = {run: load(folder, run) for run in runs}
-    missing = sorted((run for run in runs if found[run] is None), key=lambda run: -run.cost)
+    missing = sorted((run for run in runs if found[run] is None), key=lambda run: (run.seed, -run.cost))
     print(f"{what}: {len(runs)} runs, {len(runs) - len(missing)} of them stored", flush=True)
     for run in _made(folder, missing, processes):
         found[run] = load(folder, run)

@@ -94,9 +94,10 @@ def train(run):
 
     Returns
     -------
-    dict of str → ndarray
+    dict of str → ndarray or float
         Per frame: "iteration", "time", "test_error", "risk", "regularization" and, for three-layer networks, "rows",
-        the synchronisation term without γ. Numbers: "cpu" (seconds) and "evaluations".
+        the synchronisation term without γ. Numbers: "cpu" (seconds), "evaluations" and, for the gradient flow, the
+        largest "balance" |L(t) + 2∫₀ᵗ∫|∇G|² dμ ds − L(0)| relative to L(0), the error with which it was followed.
     """
     begin = time.process_time()
     energy, start = build_problem(run)
@@ -121,8 +122,10 @@ def train(run):
         arrays["rows"] = table["synchronization"] / run.gamma
     elif watchers:
         arrays["rows"] = table["rows"]
+    if "balance" in table:
+        arrays["balance"] = np.abs(table["balance"]).max() / table["energy"][0]
     numbers = {"cpu": time.process_time() - begin, "evaluations": result.evaluations}
-    return {"iteration": table["time"] / step, **arrays, **{name: np.array(value) for name, value in numbers.items()}}
+    return {"iteration": table["time"] / step, **arrays, **numbers}
 
 
 def stable_rate(run):
@@ -137,6 +140,6 @@ def stable_rate(run):
         step = 2 * rate / run.sizes.m
         t_end = TRIAL_STEPS * step
         if pf.solve(energy, start, t_end, method="euler", step=step, frames=1, observers=[Rise()]).ok:
-            return {"rate": np.array(rate), "cpu": np.array(time.process_time() - begin)}
+            return {"rate": rate, "cpu": time.process_time() - begin}
         rate /= 2
     raise RuntimeError(f"{run.title}: no stable learning rate")
