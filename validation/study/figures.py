@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from validation.study.results import REPORT_LOSS, REPORT_ROWS
-from validation.study.settings import MODES, PROBLEMS
+from validation.study.settings import MODES, PROBLEMS, TEXT_RATE
 
 STYLE = {
     "font.family": ["STIXGeneral", "DejaVu Sans"],
@@ -58,17 +58,19 @@ def error_figure(results, problems):
     figure, panels = _panels()
     shown = [1.0]
     for axes, mode in zip(panels, PANELS, strict=True):
+        end = 0.0
         for name in problems:
             x, rows = results.series(name, mode, "test_error")
             alone = len(problems) == 1
             label = "start as listed" if alone else {"free": "unsynchronised"}.get(name, name)
             _band(axes, x, rows, "#0072B2" if alone else COLORS[name], label)
             shown.append(rows)
+            end = max(end, x[-1])
             if alone and mode == "listing":
                 x, rows = results.series(name, "adam", "test_error")
                 _band(axes, x, rows, "#D55E00", "Gaussian start", "--")
                 shown.append(rows)
-        _time_axis(axes, mode, x)
+        _time_axis(axes, mode, x[1], end, results.plan)
         axes.axhline(1.0, color="0.75", lw=0.6, zorder=0)
     _error_axis(panels[0], 0.8 * min(map(np.min, shown)), 1.25 * max(map(np.max, shown)))
     if len(problems) > 1:
@@ -91,7 +93,7 @@ def decomposition_figure(results):
         for problem, name, color, style, label in series:
             x, rows = results.change(problem, mode, name)
             _band(axes, x, rows, color, label, style)
-        _time_axis(axes, mode, x)
+        _time_axis(axes, mode, x[1], x[-1], results.plan)
         for value in (REPORT_ROWS, REPORT_LOSS):
             axes.axhline(value, color="0.75", lw=0.8, ls=":", zorder=0)
     panels[0].set_ylim(-103, None)
@@ -114,19 +116,21 @@ def _band(axes, x, rows, color, label, style="-"):
         axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.2, lw=0)
 
 
-def _time_axis(axes, mode, x):
+def _time_axis(axes, mode, first, end, plan):
+    """Make the horizontal axis: iterations, or flow time on a logarithmic scale that is linear up to `first`."""
     axes.set_title(PANELS[mode])
     if MODES[mode].axis == "iteration":
         axes.set_xlabel("iteration")
-        axes.set_xlim(0, x[-1])
-        axes.set_xticks([0, x[-1] / 2, x[-1]])
+        axes.set_xticks([0, end / 2, end])
     else:
-        axes.set_xlabel("flow time $t$")
-        axes.set_xscale("symlog", linthresh=x[1], linscale=0.3)
-        axes.set_xlim(0, x[-1])
-        decades = range(int(np.ceil(np.log10(x[1]))), int(np.floor(np.log10(x[-1]))) + 1)
+        worth, exponent = f"{plan.sizes.m / (2 * TEXT_RATE):.1e}".split("e")
+        steps = rf"$t = 1$: ${worth}\times 10^{{{int(exponent)}}}$ steps of $\tau = 10^{{-5}}$"
+        axes.set_xlabel(f"flow time $t$\n({steps})")
+        axes.set_xscale("symlog", linthresh=first, linscale=0.3)
+        decades = range(int(np.ceil(np.log10(first))), int(np.floor(np.log10(end))) + 1)
         axes.set_xticks([0, *(10.0**decade for decade in decades)])
         axes.minorticks_off()
+    axes.set_xlim(0, end)
 
 
 def _error_axis(axes, low, high):

@@ -64,11 +64,16 @@ class Results:
         """The processor time of all runs, in seconds."""
         return float(sum(arrays["cpu"] for arrays in self.found.values()))
 
+    @property
+    def balance(self):
+        """The largest error of the energy balance along the gradient flows, relative to the initial energy."""
+        return max(float(arrays["balance"]) for arrays in self.found.values() if "balance" in arrays)
+
     # --- tables, as rows of text --------------------------------------------------------------------------------------
 
     def error_table(self):
         """Return header and rows: the final test error of each problem in each mode, mean ± standard deviation."""
-        header = ["figure", "problem", *(f"{MODES[mode].title} ({self.plan.seeds[mode]} seeds)" for mode in COMPARED)]
+        header = ["figure", "problem", *(f"{MODES[mode].title} ({count(self.plan.seeds[mode])})" for mode in COMPARED)]
         rows = []
         for problem in PROBLEMS.values():
             errors = [self.final(problem.name, mode) for mode in COMPARED]
@@ -106,10 +111,11 @@ class Results:
 
     def verdicts(self):
         """Return a verdict on each claim of the report in each mode."""
-        judges = (self._hard_is_effective, self._soft_is_like_free, self._figure_nine)
+        judges = (self.judge_hard, self.judge_soft, self.judge_figure_nine)
         return [judge(mode) for judge in judges for mode in COMPARED]
 
-    def _hard_is_effective(self, mode):
+    def judge_hard(self, mode):
+        """Judge whether the hard model is clearly effective."""
         hard, free = self.final("hard", mode), self.final("free", mode)
         own, start = self.final("three", mode), self.series("hard", mode, "test_error")[1][:, 0]
         holds = bool((hard < free).all() and np.mean(hard) < min(CLEARLY * np.mean(free), CLEARLY * np.mean(start)))
@@ -121,7 +127,8 @@ class Results:
         )
         return Verdict("the hard synchronised model is clearly effective", mode, holds, numbers)
 
-    def _soft_is_like_free(self, mode):
+    def judge_soft(self, mode):
+        """Judge whether the soft model performs like the unsynchronised one."""
         soft, free = self.final("soft", mode), self.final("free", mode)
         difference = soft / free - 1
         numbers = (
@@ -132,7 +139,8 @@ class Results:
         claim = "the soft synchronised model performs like the unsynchronised one"
         return Verdict(claim, mode, bool(abs(np.mean(difference)) <= CLOSE), numbers)
 
-    def _figure_nine(self, mode):
+    def judge_figure_nine(self, mode):
+        """Judge the percentages of figure 9."""
         rows, loss = (self.change("soft", mode, name)[1][:, -1] for name in ("rows", "risk"))
         free = self.change("free", mode, "rows")[1][:, -1]
         holds = abs(np.mean(rows) - REPORT_ROWS) <= NEAR and abs(np.mean(loss) - REPORT_LOSS) <= NEAR
@@ -142,6 +150,11 @@ class Results:
         )
         claim = "the synchronisation term changes by about −46 %, the usual loss by −83 %"
         return Verdict(claim, mode, bool(holds), numbers)
+
+
+def count(seeds):
+    """Return the number of seeds in words."""
+    return f"{seeds} seed{'s' * (seeds != 1)}"
 
 
 def plus_minus(values, digits=3):

@@ -67,11 +67,11 @@ class Rows(pf.Observer):
 
     def start(self, info):
         """Remember the layout."""
-        self._layout = info.measure.layout
+        self.layout = info.measure.layout
 
     def measure(self, state):
         """Return the term."""
-        return {"rows": pf.sum_w2_squared(pf.cluster_rows(pf.EmpiricalMeasure(state.theta, self._layout)))}
+        return {"rows": pf.sum_w2_squared(pf.cluster_rows(pf.EmpiricalMeasure(state.theta, self.layout)))}
 
 
 class Rise(pf.Observer):
@@ -79,13 +79,13 @@ class Rise(pf.Observer):
 
     def start(self, info):
         """Forget the flow before."""
-        self._energy = np.inf
+        self.energy = np.inf
 
     def watch(self, state):
         """Stop if the energy rose in this step."""
-        if not state.energy <= self._energy:
+        if not state.energy <= self.energy:
             return pf.Stop("diverged", "the energy rises")
-        self._energy = state.energy
+        self.energy = state.energy
         return None
 
 
