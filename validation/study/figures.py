@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from validation.study.results import REPORT_LOSS, REPORT_ROWS
-from validation.study.settings import MODES, PROBLEMS, TEXT_RATE
+from validation.study.settings import COMPARED, MODES, PROBLEMS, TEXT_RATE
 
 STYLE = {
     "font.family": ["STIXGeneral", "DejaVu Sans"],
@@ -25,8 +25,8 @@ STYLE = {
     "svg.hashsalt": "particleflow",
 }
 COLORS = {"free": "black", "hard": "#D55E00", "soft": "#0072B2"}
-PANELS = {"listing": "Adam", "flow": "gradient flow, Gaussian start"}
-"""The modes that have a panel, with titles short enough for it."""
+PANELS = {"listing": "Adam", "flow": "gradient flow"}
+"""Titles short enough for a panel."""
 
 
 def draw_all(results):
@@ -57,27 +57,20 @@ def error_figure(results, problems):
     """Draw the test errors of problems along training, one panel per mode."""
     figure, panels = _panels()
     shown = [1.0]
-    for axes, mode in zip(panels, PANELS, strict=True):
+    for axes, mode in zip(panels, COMPARED, strict=True):
         end = 0.0
         for name in problems:
             x, rows = results.series(name, mode, "test_error")
-            alone = len(problems) == 1
-            label = "start as listed" if alone else {"free": "unsynchronised"}.get(name, name)
-            _band(axes, x, rows, "#0072B2" if alone else COLORS[name], label)
+            label = {"free": "unsynchronised"}.get(name, name)
+            _band(axes, x, rows, COLORS[name] if len(problems) > 1 else "#0072B2", label)
             shown.append(rows)
             end = max(end, x[-1])
-            if alone and mode == "listing":
-                x, rows = results.series(name, "adam", "test_error")
-                _band(axes, x, rows, "#D55E00", "Gaussian start", "--")
-                shown.append(rows)
         _time_axis(axes, mode, x[1], end, results.plan)
         axes.axhline(1.0, color="0.75", lw=0.6, zorder=0)
     _error_axis(panels[0], 0.8 * min(map(np.min, shown)), 1.25 * max(map(np.max, shown)))
     if len(problems) > 1:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    else:
-        panels[0].legend(loc="best")
     return figure
 
 
@@ -89,7 +82,7 @@ def decomposition_figure(results):
         ("soft", "rows", "#D55E00", "-", "synchronisation"),
         ("free", "rows", "0.45", "--", "the same, not penalised"),
     )
-    for axes, mode in zip(panels, PANELS, strict=True):
+    for axes, mode in zip(panels, COMPARED, strict=True):
         for problem, name, color, style, label in series:
             x, rows = results.change(problem, mode, name)
             _band(axes, x, rows, color, label, style)
@@ -106,7 +99,7 @@ def decomposition_figure(results):
 
 def _panels():
     figure = Figure(figsize=(4.1, 2.3), layout="constrained", facecolor="white")
-    return figure, figure.subplots(1, len(PANELS), sharey=True)
+    return figure, figure.subplots(1, len(COMPARED), sharey=True)
 
 
 def _band(axes, x, rows, color, label, style="-"):

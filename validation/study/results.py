@@ -4,10 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from validation.study.settings import GAMMA, MODES, PROBLEMS
-
-COMPARED = ("listing", "adam", "flow")
-"""The modes that are held against the report."""
+from validation.study.settings import COMPARED, GAMMA, MODES, PROBLEMS
 
 CLEARLY, CLOSE, NEAR = 0.5, 0.2, 10.0
 """When an error is clearly smaller (by this factor), two are close (relatively), two percentages near (points)."""
@@ -64,11 +61,6 @@ class Results:
         """The processor time of all runs, in seconds."""
         return float(sum(arrays["cpu"] for arrays in self.found.values()))
 
-    @property
-    def balance(self):
-        """The largest error of the energy balance along the gradient flows, relative to the initial energy."""
-        return max(float(arrays["balance"]) for arrays in self.found.values() if "balance" in arrays)
-
     # --- tables, as rows of text --------------------------------------------------------------------------------------
 
     def error_table(self):
@@ -94,18 +86,25 @@ class Results:
             rows.append([PROBLEMS[run.problem].title, steps, *cells])
         return header, rows
 
-    def sensitivity_table(self):
-        """Return header and rows: the gradient flow of seed 0 with other γ and V."""
-        header = ["problem", "V", "γ", "final test error", "usual loss", "synchronisation term", "penalty/loss, start"]
-        usual = [self.plan.run(problem, "flow", 0) for problem in ("hard", "soft", "free")]
+    def check_table(self):
+        """Return header and rows: seed 0 with another start, V, γ or step than the figures have."""
+        header = ["problem", "training", "V", "η", "γ", "test error", "usual loss", "synchronisation", "penalty / loss"]
         rows = []
-        for run in [*usual, *self.plan.sensitivity_runs()]:
+        for run in self.plan.checks():
             arrays = self.found[run]
-            loss, term = (changes(arrays, name) for name in ("risk", "rows"))
-            ratio = f"{run.gamma * arrays['rows'][0] / arrays['risk'][0]:.2g}" if run.gamma else "—"
-            cells = (f"{run.gamma:g}" if run.gamma else "—", f"{arrays['test_error'][-1]:.3f}", loss, term, ratio)
-            rows.append([PROBLEMS[run.problem].title, run.regularizer, *cells])
+            ratios = (f"{run.gamma * arrays['rows'][k] / arrays['risk'][k]:.2g}" for k in (0, -1)) if run.gamma else "—"
+            settings = (MODES[run.mode].title, run.regularizer, f"{run.learning_rate:g}", f"{run.gamma:g}")
+            error = " → ".join(f"{arrays['test_error'][k]:.3f}" for k in (0, -1))
+            cells = (error, changes(arrays, "risk"), changes(arrays, "rows"), " → ".join(ratios))
+            rows.append([PROBLEMS[run.problem].title, *settings, *cells])
         return header, rows
+
+    def tables(self):
+        """Return all tables there are, by their titles."""
+        tables = {"Final test errors": self.error_table(), "Gradient descent with the text's τ": self.text_table()}
+        if set(self.plan.checks()) <= self.found.keys():
+            tables["Checks: other starts, regularisers, penalties and steps"] = self.check_table()
+        return tables
 
     # --- verdicts -----------------------------------------------------------------------------------------------------
 

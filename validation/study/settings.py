@@ -10,12 +10,15 @@ FORMAT = 1
 """Of the stored results: others are computed anew."""
 
 STRENGTH = 0.1
-REGULARIZER = "scaled-squared-norm"
+LISTED_NORM, TEXT_NORM = "scaled-squared-norm", "path-norm"
 GAMMA = 1e-3
-"""λ and V of the report's listing; γ such that penalty and usual loss are of one size at the start."""
+"""λ, the regularisers of the report's listing and of its text, and γ, for which penalty and loss start at one size."""
 
 ADAM_RATE, TEXT_RATE = 1e-3, 1e-5
 """The learning rates of the report's listing and of its text."""
+
+FLOW_STEP = 0.1
+"""The steps of the gradient flow, in flow time."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class Mode:
     ----------
     name, title : str
         For files, and for people.
+    method : str
+        Of `pf.solve`.
     start : str
         "gaussian": all parameters from N(0, 1). "torch": the defaults of PyTorch's layers, which the listing would get.
     axis : str
@@ -108,6 +113,7 @@ class Mode:
 
     name: str
     title: str
+    method: str
     start: str
     axis: str
 
@@ -115,12 +121,14 @@ class Mode:
 MODES = {
     mode.name: mode
     for mode in (
-        Mode("listing", "Adam, as listed", "torch", "iteration"),
-        Mode("adam", "Adam, Gaussian start", "gaussian", "iteration"),
-        Mode("flow", "gradient flow, Gaussian start", "gaussian", "time"),
-        Mode("text", "gradient descent, τ = 1e-5", "gaussian", "iteration"),
+        Mode("listing", "Adam, as listed", "adam", "torch", "iteration"),
+        Mode("flow", "gradient flow, as in the text", "euler", "torch", "time"),
+        Mode("adam", "Adam, Gaussian start", "adam", "gaussian", "iteration"),
+        Mode("text", "gradient descent, τ = 1e-5", "sgd", "torch", "iteration"),
     )
 }
+COMPARED = ("listing", "flow")
+"""The modes of the figures, and of the verdicts."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ class Run:
     sizes : Sizes
         The sizes.
     learning_rate : float
-        η; before the factor that the start "torch" brings.
+        η; before the factor that Adam takes with the start "torch".
     steps : int
         How many.
     gamma : float
@@ -152,7 +160,7 @@ class Run:
     learning_rate: float
     steps: int
     gamma: float = 0.0
-    regularizer: str = REGULARIZER
+    regularizer: str = LISTED_NORM
 
     def describe(self):
         """Return all settings as one line of JSON."""
@@ -173,8 +181,7 @@ class Run:
     @property
     def title(self):
         """A title for progress lines."""
-        extra = "" if self.regularizer == REGULARIZER else f", {self.regularizer}"
-        extra += f", γ = {self.gamma:g}" if self.gamma not in (0.0, GAMMA) else ""
+        extra = f", γ = {self.gamma:g}" if self.gamma not in (0.0, GAMMA) else ""
         return f"{PROBLEMS[self.problem].title}; {MODES[self.mode].title}; seed {self.seed}{extra}"
 
 
@@ -187,32 +194,29 @@ class Plan:
     sizes : Sizes
         The sizes.
     seeds : dict of str → int
-        How many seeds each mode takes.
-    rates : dict of str → float
-        The learning rate of the gradient flow of each problem.
+        How many seeds each of the modes that are compared takes.
     """
 
     sizes: Sizes
     seeds: dict
-    rates: dict
 
     def run(self, problem, mode, seed, **changes):
         """Return one run."""
         sizes = self.sizes
-        rate, steps = {
-            "listing": (ADAM_RATE, sizes.iterations),
-            "adam": (ADAM_RATE, sizes.iterations),
-            "flow": (self.rates.get(problem, 0.0), sizes.descents),
-            "text": (TEXT_RATE, sizes.iterations),
+        rate, steps, regularizer = {
+            "listing": (ADAM_RATE, sizes.iterations, LISTED_NORM),
+            "adam": (ADAM_RATE, sizes.iterations, LISTED_NORM),
+            "flow": (FLOW_STEP * sizes.m / 2, sizes.descents, TEXT_NORM),
+            "text": (TEXT_RATE, sizes.iterations, TEXT_NORM),
         }[mode]
         gamma = GAMMA if PROBLEMS[problem].soft else 0.0
-        return replace(Run(problem, mode, seed, sizes, rate, steps, gamma), **changes)
+        return replace(Run(problem, mode, seed, sizes, rate, steps, gamma, regularizer), **changes)
 
     def main_runs(self):
         """Return the runs of the figures."""
         return [
             self.run(problem, mode, seed)
-            for mode in ("listing", "adam", "flow")
+            for mode in COMPARED
             for problem in PROBLEMS
             for seed in range(self.seeds[mode])
         ]
@@ -228,11 +232,12 @@ class Plan:
         runs = [self.run(problem, "text", 0, **coarse) for problem in PROBLEMS]
         return runs + [self.run(problem, "text", 0) for problem in ("two", "hard")]
 
-    def sensitivity_runs(self):
-        """Return the gradient flow of seed 0 with other γ, and with the path norm."""
+    def checks(self):
+        """Return runs of seed 0 that change one thing: the start, V, γ or the step."""
+        usual = [self.run(name, mode, 0) for mode in COMPARED for name in ("two", "hard", "soft", "free")]
+        gaussian = [self.run(name, "adam", 0) for name in ("hard", "soft", "free")]
+        listed = [self.run(name, "flow", 0, regularizer=LISTED_NORM) for name in ("hard", "free")]
         others = [self.run("soft", "flow", 0, gamma=factor * GAMMA) for factor in (0.1, 10.0)]
-        return others + [self.run(problem, "flow", 0, regularizer="path-norm") for problem in ("hard", "free")]
-
-    def all_runs(self):
-        """Return all of them, each once."""
-        return list(dict.fromkeys([*self.main_runs(), *self.text_runs(), *self.sensitivity_runs()]))
+        finer = {"steps": 2 * self.sizes.descents, "learning_rate": FLOW_STEP * self.sizes.m / 4}
+        halved = [self.run(name, "flow", 0, **finer) for name in ("two", "hard")]
+        return [*usual, *gaussian, *listed, *others, *halved]

@@ -3,13 +3,11 @@
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from validation.study.settings import PROBLEMS
-from validation.study.training import stable_rate, train
+from validation.study.training import train
 
 _SERIES = ("iteration", "time", "test_error", "risk", "regularization", "rows")
 
@@ -30,7 +28,7 @@ def load(folder, run):
 
 def make(folder, run):
     """Compute a run and store it; a file has its name only when it is complete."""
-    arrays = (stable_rate if run.steps == 0 else train)(run)
+    arrays = train(run)
     path = Path(folder) / run.file
     part = path.with_suffix(".part")
     with part.open("wb") as file:
@@ -39,18 +37,11 @@ def make(folder, run):
     return run
 
 
-def rates(folder, plan, processes):
-    """Return the learning rate of each problem's gradient flow, found on seed 0 where it is not stored."""
-    trials = {name: replace(plan.run(name, "flow", 0), steps=0, learning_rate=0.0) for name in PROBLEMS}
-    results = compute(folder, list(trials.values()), processes, "learning rates")
-    return {name: float(results[trial]["rate"]) for name, trial in trials.items()}
-
-
-def compute(folder, runs, processes, what):
+def compute(folder, runs, processes):
     """Return the results of runs as a dict of run → arrays: stored ones as they are, the others computed and stored."""
     found = {run: load(folder, run) for run in runs}
     missing = sorted((run for run in runs if found[run] is None), key=lambda run: (run.seed, -run.cost))
-    print(f"{what}: {len(runs)} runs, {len(runs) - len(missing)} of them stored", flush=True)
+    print(f"{len(runs)} runs, {len(runs) - len(missing)} of them stored", flush=True)
     for run in _made(folder, missing, processes):
         found[run] = load(folder, run)
         if found[run] is None:

@@ -1,4 +1,4 @@
-"""One training: data, start, model, flow; and the choice of the gradient flow's step."""
+"""One training: data, start, model, flow."""
 
 import time
 
@@ -8,9 +8,6 @@ import particleflow as pf
 from validation.study.settings import MODES, PROBLEMS, STRENGTH
 
 FRAMES = 40
-TRIAL_STEPS = 15
-"""A learning rate is stable enough if the energy falls in each of so many steps."""
-
 _TEACHER, _DATA, _SUPPORTS, _START = range(4)
 
 
@@ -74,21 +71,6 @@ class Rows(pf.Observer):
         return {"rows": pf.sum_w2_squared(pf.cluster_rows(pf.EmpiricalMeasure(state.theta, self.layout)))}
 
 
-class Rise(pf.Observer):
-    """Ends a flow whose energy rises."""
-
-    def start(self, info):
-        """Forget the flow before."""
-        self.energy = np.inf
-
-    def watch(self, state):
-        """Stop if the energy rose in this step."""
-        if not state.energy <= self.energy:
-            return pf.Stop("diverged", "the energy rises")
-        self.energy = state.energy
-        return None
-
-
 def train(run):
     """Train and return the arrays of a result.
 
@@ -96,22 +78,22 @@ def train(run):
     -------
     dict of str → ndarray or float
         Per frame: "iteration", "time", "test_error", "risk", "regularization" and, for three-layer networks, "rows",
-        the synchronisation term without γ. Numbers: "cpu" (seconds), "evaluations" and, for the gradient flow, the
-        largest "balance" |L(t) + 2∫₀ᵗ∫|∇G|² dμ ds − L(0)| relative to L(0), the error with which it was followed.
+        the synchronisation term without γ. Numbers: "cpu" (seconds) and "evaluations".
     """
-    begin = time.process_time()
+    begin, mode = time.process_time(), MODES[run.mode]
     energy, start = build_problem(run)
-    rate = run.learning_rate * (layer_scale(run.sizes.m, energy.layout) if MODES[run.mode].start == "torch" else 1.0)
-    step = 2 * rate / run.sizes.m
+    scaled = mode.method == "adam" and mode.start == "torch"
+    rate = run.learning_rate * (layer_scale(run.sizes.m, energy.layout) if scaled else 1.0)
+    step = pf.flow_time(rate, 1, run.sizes.m)
     watchers = [Rows()] if energy.model.kind == "three-layer" and not run.gamma else []
-    if run.mode == "flow":
+    if mode.method == "euler":
         t_end = run.steps * step
-        method = {"method": "euler", "step": step, "monotone": True, "t_end": t_end}
+        settings = {"step": step, "t_end": t_end}
         frames = pf.log_spaced(t_end, FRAMES, first=1 / run.steps)
     else:
-        method = {"method": "sgd" if run.mode == "text" else "adam", "learning_rate": rate, "steps": run.steps}
+        settings = {"learning_rate": rate, "steps": run.steps}
         frames = step * np.unique(np.linspace(1, run.steps, FRAMES).astype(int))
-    result = pf.solve(energy, start, frames=frames, observers=watchers, **method)
+    result = pf.solve(energy, start, frames=frames, observers=watchers, method=mode.method, **settings)
     if result.status == "interrupted":
         raise KeyboardInterrupt
     if not result.ok:
@@ -122,24 +104,5 @@ def train(run):
         arrays["rows"] = table["synchronization"] / run.gamma
     elif watchers:
         arrays["rows"] = table["rows"]
-    if "balance" in table:
-        arrays["balance"] = np.abs(table["balance"]).max() / table["energy"][0]
     numbers = {"cpu": time.process_time() - begin, "evaluations": result.evaluations}
     return {"iteration": table["time"] / step, **arrays, **numbers}
-
-
-def stable_rate(run):
-    """Return the largest learning rate 2^−j at which gradient descent lowers the energy in its first steps, as arrays.
-
-    From 4 downwards; `run` says which problem.
-    """
-    begin = time.process_time()
-    energy, start = build_problem(run)
-    rate = 4.0
-    while rate > 1e-12:
-        step = 2 * rate / run.sizes.m
-        t_end = TRIAL_STEPS * step
-        if pf.solve(energy, start, t_end, method="euler", step=step, frames=1, observers=[Rise()]).ok:
-            return {"rate": rate, "cpu": time.process_time() - begin}
-        rate /= 2
-    raise RuntimeError(f"{run.title}: no stable learning rate")
