@@ -13,7 +13,7 @@ import particleflow as pf
 from validation.study.figures import draw_all
 from validation.study.results import Results, plus_minus
 from validation.study.settings import FULL, PROBLEMS, QUICK, Plan
-from validation.study.store import load, make
+from validation.study.store import compute, load, make
 from validation.study.training import build_problem, layer_scale, torch_start
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +73,15 @@ def test_it_goes_on_where_it_was_and_computes_damaged_files_anew(folder):
             for name in first[path].keys() - {"cpu"}:
                 np.testing.assert_array_equal(again[name], first[path][name])
     assert "41 runs, 41 of them stored" in study(folder)
+
+
+def test_two_processes_find_what_one_does(tmp_path, capsys):
+    runs = [replace(RUN, seed=seed) for seed in (0, 1)]
+    (tmp_path / "one").mkdir()
+    one, two = (compute(path, runs, processes) for path, processes in ((tmp_path / "one", 1), (tmp_path, 2)))
+    for run in runs:
+        np.testing.assert_array_equal(one[run]["test_error"], two[run]["test_error"])
+    assert capsys.readouterr().out.count("[2/2]") == 2
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ shows what came out.
 
 import argparse
 import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -47,6 +48,7 @@ def positive(text):
 def main(arguments=None):
     """Run what is not stored, and write the page."""
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves no process behind
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # of the processes to come
         os.environ.setdefault(name, "1")
     sizes = QUICK if options.quick else FULL

@@ -38,7 +38,7 @@ def draw_all(results):
                 text = f"{problem.title}: test error ‖f − f*‖²/‖f*‖²"
                 figures[f"figure-{problem.figure}"] = error_figure(results, [problem.name]), text
         text = "Figures 7 and 8 and the unsynchronised model on one teacher, the hard one: test error"
-        figures["figure-common"] = error_figure(results, ["free", "soft", "hard"]), text
+        figures["figure-common"] = error_figure(results, ["hard", "soft", "free"]), text
         text = "Soft model: relative change of the usual loss ‖f − f*‖²/n and of the synchronisation term Σ W2²"
         figures["figure-9"] = decomposition_figure(results), text
         return figures
@@ -62,7 +62,8 @@ def error_figure(results, problems):
         for name in problems:
             x, rows = results.series(name, mode, "test_error")
             label = {"free": "unsynchronised"}.get(name, name)
-            _band(axes, x, rows, COLORS[name] if len(problems) > 1 else "#0072B2", label)
+            color = COLORS[name] if len(problems) > 1 else "#0072B2"
+            _band(axes, x, rows, color, label, "--" if name == "free" else "-")
             shown.append(rows)
             end = max(end, x[-1])
         _time_axis(axes, mode, x[1], end, results.plan)
@@ -98,7 +99,7 @@ def decomposition_figure(results):
 
 
 def _panels():
-    figure = Figure(figsize=(4.1, 2.3), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(4.1, 2.5), layout="constrained", facecolor="white")
     return figure, figure.subplots(1, len(COMPARED), sharey=True)
 
 
