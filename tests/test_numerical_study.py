@@ -65,14 +65,14 @@ def test_it_goes_on_where_it_was_and_computes_damaged_files_anew(folder):
     cut.write_bytes(cut.read_bytes()[:200])
     foreign.write_bytes(other.read_bytes())  # a whole file, of another run
     gone.unlink()
-    assert "41 runs, 38 of them stored" in study(folder)
+    assert "42 runs, 39 of them stored" in study(folder)
     changed = {path for path in files if path.stat().st_mtime_ns != times[path]}
     assert changed == {cut, foreign, gone}
     for path in changed:
         with np.load(path) as again:
             for name in first[path].keys() - {"cpu"}:
                 np.testing.assert_array_equal(again[name], first[path][name])
-    assert "41 runs, 41 of them stored" in study(folder)
+    assert "42 runs, 42 of them stored" in study(folder)
 
 
 def test_two_processes_find_what_one_does(tmp_path, capsys):
