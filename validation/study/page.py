@@ -107,10 +107,12 @@ the same errors (checks below), the double of it makes the error jump at the end
 
 
 def _verdicts(results):
-    rules = f"""<p>Rules: the hard model is <i>clearly effective</i> if it beats the unsynchronised
-one on the same teacher for every seed and its mean error is below {CLEARLY:g} times both that of the unsynchronised one
-and its own at the start; two models <i>perform alike</i> if their errors differ by at most {100 * CLOSE:.0f} % on
-average over the seeds; percentages <i>reproduce</i> within {NEAR:g} points.</p>"""
+    rules = f"""<p>Rules: a model <i>learns</i> if its test error falls below {CLEARLY:g} times that at the start for
+every seed. The hard model is <i>clearly better</i> than the unsynchronised one if it is so for every seed and its mean
+error is below {CLEARLY:g} times the other's. Two models <i>perform alike</i> if their errors differ by at most
+{100 * CLOSE:.0f} % on average over the seeds. Percentages <i>reproduce</i> within {NEAR:g} points.</p>
+<p>The report says that the hard model's efficiency is clear while the soft one is close to the unsynchronised one. This
+can be read in two ways; both are judged.</p>"""
     items, claim = [], None
     for verdict in results.verdicts():
         if verdict.claim != claim:

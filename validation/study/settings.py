@@ -154,6 +154,8 @@ class Run:
         γ; 0 for problems that are not soft.
     regularizer : str
         V.
+    strength : float
+        λ.
     """
 
     problem: str
@@ -164,10 +166,11 @@ class Run:
     steps: int
     gamma: float = 0.0
     regularizer: str = LISTED_NORM
+    strength: float = STRENGTH
 
     def describe(self):
         """Return all settings as one line of JSON."""
-        everything = {"format": FORMAT, "particleflow": pf.__version__, "strength": STRENGTH, **asdict(self)}
+        everything = {"format": FORMAT, "particleflow": pf.__version__, **asdict(self)}
         return json.dumps(everything, sort_keys=True)
 
     @property
@@ -185,6 +188,7 @@ class Run:
     def title(self):
         """A title for progress lines."""
         extra = f", γ = {self.gamma:g}" if self.gamma not in (0.0, GAMMA) else ""
+        extra += f", λ = {self.strength:g}" if self.strength != STRENGTH else ""
         return f"{PROBLEMS[self.problem].title}; {MODES[self.mode].title}; seed {self.seed}{extra}"
 
 
@@ -236,11 +240,12 @@ class Plan:
         return runs + [self.run(problem, "text", 0) for problem in ("two", "hard")]
 
     def checks(self):
-        """Return runs of seed 0 that change one thing: the start, V, γ or the step."""
+        """Return runs of seed 0 that change one thing: the start, λ, V, γ or the step."""
         usual = [self.run(name, mode, 0) for mode in COMPARED for name in ("two", "hard", "soft", "free")]
         gaussian = [self.run(name, "adam", 0) for name in ("hard", "soft", "free")]
         listed = [self.run(name, "flow", 0, regularizer=LISTED_NORM) for name in ("hard", "free")]
         others = [self.run("soft", "flow", 0, gamma=gamma) for gamma in OTHER_GAMMAS]
         finer = {"steps": 2 * self.sizes.descents, "learning_rate": FLOW_STEP * self.sizes.m / 4}
         halved = [self.run(name, "flow", 0, **finer) for name in ("two", "hard")]
-        return [*usual, *gaussian, *listed, *others, *halved]
+        weaker = [self.run(name, "listing", 0, strength=STRENGTH / 10) for name in ("hard", "free")]
+        return [*usual, *gaussian, *weaker, *listed, *others, *halved]

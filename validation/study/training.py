@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 import particleflow as pf
-from validation.study.settings import MODES, PROBLEMS, STRENGTH
+from validation.study.settings import MODES, PROBLEMS
 
 FRAMES = 40
 _TEACHER, _DATA, _SUPPORTS, _START = range(4)
@@ -25,7 +25,7 @@ def build_problem(run):
     data, _ = pf.teacher_dataset(teacher, n=sizes.n, d=sizes.d, neurons=sizes.m_t, rng=_random(run, _DATA))
     model = build_model(problem.model, sizes.m, sizes.s, _random(run, _SUPPORTS))
     penalty = pf.Synchronization("sum-w2", strength=run.gamma) if problem.soft else None
-    options = {"regularizer": run.regularizer, "strength": STRENGTH, "synchronization": penalty}
+    options = {"regularizer": run.regularizer, "strength": run.strength, "synchronization": penalty}
     energy = pf.EmpiricalEnergy(model, data, **options)
     start = torch_start if MODES[run.mode].start == "torch" else pf.gaussian
     return energy, start(sizes.m, energy.layout, rng=_random(run, _START))
