@@ -61,6 +61,16 @@ class Results:
         """The processor time of all runs, in seconds."""
         return float(sum(arrays["cpu"] for arrays in self.found.values()))
 
+    @property
+    def rise(self):
+        """The largest relative rise of the energy from one frame to the next along the flows of the figures."""
+        runs = [run for run in self.plan.main_runs() if run.mode == "flow"]
+        rises = [0.0]
+        for run, arrays in ((run, self.found[run]) for run in runs):
+            energy = arrays["risk"] + arrays["regularization"] + run.gamma * arrays.get("rows", 0.0)
+            rises.append(np.max(np.diff(energy) / energy[:-1]))
+        return float(max(rises))
+
     # --- tables, as rows of text --------------------------------------------------------------------------------------
 
     def error_table(self):
