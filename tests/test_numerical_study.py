@@ -14,7 +14,7 @@ from validation.study.figures import draw_all
 from validation.study.results import Results, plus_minus
 from validation.study.settings import FULL, PROBLEMS, QUICK, Plan
 from validation.study.store import compute, load, make
-from validation.study.training import build_problem, layer_scale, torch_start
+from validation.study.training import build_problem, follow, layer_scale, torch_start
 
 ROOT = Path(__file__).parent.parent
 FIGURES = {f"figure-{name}" for name in (4, 5, 6, 7, 8, 9, "common")}
@@ -166,6 +166,17 @@ def test_adam_does_not_see_the_scale_of_layers():
         np.testing.assert_allclose(flow.measure[name] / scale, array, atol=2e-6)
 
 
+def test_the_flow_takes_smaller_steps_where_the_energy_would_rise():
+    energy, start = build_problem(replace(RUN, mode="flow", regularizer="path-norm"))
+    result, step = follow(energy, start, 64.0, 30, [])
+    assert 0 < step < 64.0
+    assert result.t == pytest.approx(30 * step)
+    assert (result.observables["energy"] <= 1.1 * np.minimum.accumulate(result.observables["energy"])).all()
+    again, same = follow(energy, start, step, 30, [])
+    assert same == step
+    np.testing.assert_array_equal(again.measure.particles, result.measure.particles)
+
+
 def test_verdicts_follow_from_the_numbers():
     plan = Plan(QUICK, {"listing": 2, "flow": 2})
     x = np.linspace(0, 1, 3)
@@ -173,7 +184,7 @@ def test_verdicts_follow_from_the_numbers():
     found = {}
     for run in plan.main_runs():
         error = np.linspace(*curves.get(run.problem, (1.0, 0.3)), 3)
-        arrays = {"iteration": x, "time": x, "test_error": error, "risk": np.linspace(1.0, 0.15, 3), "cpu": 1.0}
+        arrays = {"iteration": x, "time": x, "test_error": error, "risk": np.linspace(1.0, 0.15, 3), "target": 1.0}
         found[run] = {**arrays, "rows": np.linspace(2.0, 1.0, 3)}
     results = Results(plan, found)
     assert all(verdict.holds for verdict in results.verdicts())

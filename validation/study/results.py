@@ -42,34 +42,37 @@ class Results:
     def __init__(self, plan, found):
         self.plan, self.found = plan, found
 
+    def arrays(self, problem, mode):
+        """Return the arrays of each seed."""
+        return [self.found[self.plan.run(problem, mode, seed)] for seed in range(self.plan.seeds[mode])]
+
     def series(self, problem, mode, name):
-        """Return the horizontal values of a mode's axis and one row per seed of a series."""
-        arrays = [self.found[self.plan.run(problem, mode, seed)] for seed in range(self.plan.seeds[mode])]
-        return arrays[0][MODES[mode].axis], np.array([array[name] for array in arrays])
+        """Return the horizontal values of a mode's axis, as far as all seeds came, and a series, one row per seed."""
+        arrays, axis = self.arrays(problem, mode), MODES[mode].axis
+        x = min((array[axis] for array in arrays), key=lambda values: values[-1])
+        return x, np.array([np.interp(x, array[axis], array[name]) for array in arrays])
 
     def change(self, problem, mode, name):
         """Return the relative change in percent along training, one row per seed."""
         x, rows = self.series(problem, mode, name)
         return x, 100 * (rows / rows[:, :1] - 1)
 
+    def at(self, frame, problem, mode, name="test_error"):
+        """Return a series at a frame, 0 for the first and −1 for the last one, for each seed."""
+        return np.array([array[name][frame] for array in self.arrays(problem, mode)])
+
     def final(self, problem, mode):
         """Return the final test errors, one per seed."""
-        return self.series(problem, mode, "test_error")[1][:, -1]
+        return self.at(-1, problem, mode)
+
+    def final_change(self, problem, mode, name):
+        """Return the relative change in percent over a training, one per seed."""
+        return 100 * (self.at(-1, problem, mode, name) / self.at(0, problem, mode, name) - 1)
 
     @property
     def cpu(self):
         """The processor time of all runs, in seconds."""
         return float(sum(arrays["cpu"] for arrays in self.found.values()))
-
-    @property
-    def rise(self):
-        """The largest relative rise of the energy from one frame to the next along the flows of the figures."""
-        runs = [run for run in self.plan.main_runs() if run.mode == "flow"]
-        rises = [0.0]
-        for run, arrays in ((run, self.found[run]) for run in runs):
-            energy = arrays["risk"] + arrays["regularization"] + run.gamma * arrays.get("rows", 0.0)
-            rises.append(np.max(np.diff(energy) / energy[:-1]))
-        return float(max(rises))
 
     # --- tables, as rows of text --------------------------------------------------------------------------------------
 
@@ -79,9 +82,22 @@ class Results:
         rows = []
         for problem in PROBLEMS.values():
             errors = [self.final(problem.name, mode) for mode in COMPARED]
-            starts = [self.series(problem.name, mode, "test_error")[1][:, 0].mean() for mode in COMPARED]
+            starts = [self.at(0, problem.name, mode).mean() for mode in COMPARED]
             cells = (f"{plus_minus(error)} (from {start:.2f})" for error, start in zip(errors, starts, strict=True))
             rows.append([problem.figure or "—", problem.title, *cells])
+        return header, rows
+
+    def flow_table(self):
+        """Return header and rows: the step and the end of each gradient flow, and the size of its teacher."""
+        seeds = range(self.plan.seeds["flow"])
+        header = ["problem", *(f"seed {seed}: mean of f*², step, end" for seed in seeds)]
+        rows = []
+        for problem in PROBLEMS.values():
+            cells = []
+            for array in self.arrays(problem.name, "flow"):
+                end, size = array["time"][-1], float(array["target"])
+                cells.append(f"{size:.1f}, {end / round(array['iteration'][-1]):.3g}, t = {end:.3g}")
+            rows.append([problem.title, *cells])
         return header, rows
 
     def text_table(self):
@@ -127,7 +143,8 @@ class Results:
 
     def tables(self):
         """Return all tables there are, by their titles."""
-        tables = {"Final test errors": self.error_table(), "Gradient descent with the text's τ": self.text_table()}
+        tables = {"Final test errors": self.error_table(), "Gradient flows": self.flow_table()}
+        tables |= {"Gradient descent with the text's τ": self.text_table()}
         if set(self.plan.checks()) <= self.found.keys():
             tables["Checks: other starts, regularisers, penalties and steps"] = self.check_table()
         return tables
@@ -141,7 +158,7 @@ class Results:
 
     def judge_hard(self, mode):
         """Judge whether the hard model learns."""
-        hard, start = self.final("hard", mode), self.series("hard", mode, "test_error")[1][:, 0]
+        hard, start = self.final("hard", mode), self.at(0, "hard", mode)
         numbers = f"its test error falls from {plus_minus(start)} to {plus_minus(hard)}."
         claim = "the hard synchronised model is clearly effective: it learns its teacher"
         return Verdict(claim, mode, bool((hard < CLEARLY * start).all()), numbers)
@@ -174,8 +191,8 @@ class Results:
 
     def judge_figure_nine(self, mode):
         """Judge the percentages of figure 9."""
-        rows, loss = (self.change("soft", mode, name)[1][:, -1] for name in ("rows", "risk"))
-        free = self.change("free", mode, "rows")[1][:, -1]
+        rows, loss = (self.final_change("soft", mode, name) for name in ("rows", "risk"))
+        free = self.final_change("free", mode, "rows")
         holds = abs(np.mean(rows) - REPORT_ROWS) <= NEAR and abs(np.mean(loss) - REPORT_LOSS) <= NEAR
         numbers = (
             f"γ = {GAMMA:g}: the synchronisation term changes by {plus_minus(rows, 1)} %, the usual loss by "

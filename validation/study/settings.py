@@ -20,8 +20,8 @@ OTHER_GAMMAS = 1e-4, 6e-4, 1e-2
 ADAM_RATE, TEXT_RATE = 1e-3, 1e-5
 """The learning rates of the report's listing and of its text."""
 
-FLOW_STEP, SMALLER_STEPS = 0.1, {"three": 0.05}
-"""The steps of the gradient flow, in flow time, and those of the problems on which that step makes the energy jump."""
+FLOW_STEP, RISE = 0.1, 1.1
+"""The steps of the gradient flow, in flow time; halved if the energy rises to so many times its lowest."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sizes:
     iterations : int
         Steps of Adam.
     descents : int
-        Steps of gradient descent that follow the gradient flow, of `FLOW_STEP` each.
+        Steps of gradient descent that follow the gradient flow, of `FLOW_STEP` each if the energy allows it.
     """
 
     n: int
@@ -147,7 +147,7 @@ class Run:
     sizes : Sizes
         The sizes.
     learning_rate : float
-        η; before the factor that Adam takes with the start "torch".
+        η, the first one of a gradient flow; before the factor that Adam takes with the start "torch".
     steps : int
         How many.
     gamma : float
@@ -171,6 +171,8 @@ class Run:
     def describe(self):
         """Return all settings as one line of JSON."""
         everything = {"format": FORMAT, "particleflow": pf.__version__, **asdict(self)}
+        if MODES[self.mode].method == "euler":
+            everything["rise"] = RISE
         return json.dumps(everything, sort_keys=True)
 
     @property
@@ -209,11 +211,11 @@ class Plan:
 
     def run(self, problem, mode, seed, **changes):
         """Return one run."""
-        sizes, step = self.sizes, SMALLER_STEPS.get(problem, FLOW_STEP)
+        sizes = self.sizes
         rate, steps, regularizer = {
             "listing": (ADAM_RATE, sizes.iterations, LISTED_NORM),
             "adam": (ADAM_RATE, sizes.iterations, LISTED_NORM),
-            "flow": (step * sizes.m / 2, round(sizes.descents * FLOW_STEP / step), TEXT_NORM),
+            "flow": (FLOW_STEP * sizes.m / 2, sizes.descents, TEXT_NORM),
             "text": (TEXT_RATE, sizes.iterations, TEXT_NORM),
         }[mode]
         gamma = GAMMA if PROBLEMS[problem].soft else 0.0

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 import particleflow as pf
-from validation.study.settings import MODES, PROBLEMS
+from validation.study.settings import MODES, PROBLEMS, RISE
 
 FRAMES = 40
 _TEACHER, _DATA, _SUPPORTS, _START = range(4)
@@ -71,6 +71,19 @@ class Rows(pf.Observer):
         return {"rows": pf.sum_w2_squared(pf.cluster_rows(pf.EmpiricalMeasure(state.theta, self.layout)))}
 
 
+class Rise(pf.Observer):
+    """Ends a flow whose energy rises above its lowest value so far, times `RISE`."""
+
+    def start(self, info):
+        """Forget the flow before."""
+        self.lowest = np.inf
+
+    def watch(self, state):
+        """Stop if the energy has risen."""
+        self.lowest = min(self.lowest, state.energy)
+        return None if state.energy <= RISE * self.lowest else pf.Stop("diverged", "the energy rises")
+
+
 def train(run):
     """Train and return the arrays of a result.
 
@@ -78,7 +91,7 @@ def train(run):
     -------
     dict of str → ndarray or float
         Per frame: "iteration", "time", "test_error", "risk", "regularization" and, for three-layer networks, "rows",
-        the synchronisation term without γ. Numbers: "cpu" (seconds) and "evaluations".
+        the synchronisation term without γ. Numbers: "cpu" (seconds), "evaluations", and "target", the mean of f*².
     """
     begin, mode = time.process_time(), MODES[run.mode]
     energy, start = build_problem(run)
@@ -87,13 +100,11 @@ def train(run):
     step = pf.flow_time(rate, 1, run.sizes.m)
     watchers = [Rows()] if energy.model.kind == "three-layer" and not run.gamma else []
     if mode.method == "euler":
-        t_end = run.steps * step
-        settings = {"step": step, "t_end": t_end}
-        frames = pf.log_spaced(t_end, FRAMES, first=1 / run.steps)
+        result, step = follow(energy, start, step, run.steps, watchers)
     else:
-        settings = {"learning_rate": rate, "steps": run.steps}
         frames = step * np.unique(np.linspace(1, run.steps, FRAMES).astype(int))
-    result = pf.solve(energy, start, frames=frames, observers=watchers, method=mode.method, **settings)
+        settings = {"method": mode.method, "learning_rate": rate, "steps": run.steps}
+        result = pf.solve(energy, start, frames=frames, observers=watchers, **settings)
     if result.status == "interrupted":
         raise KeyboardInterrupt
     if not result.ok:
@@ -104,5 +115,28 @@ def train(run):
         arrays["rows"] = table["synchronization"] / run.gamma
     elif watchers:
         arrays["rows"] = table["rows"]
-    numbers = {"cpu": time.process_time() - begin, "evaluations": result.evaluations}
+    numbers = {
+        "cpu": time.process_time() - begin,
+        "evaluations": result.evaluations,
+        "target": np.mean(energy.data.y**2),
+    }
     return {"iteration": table["time"] / step, **arrays, **numbers}
+
+
+def follow(energy, start, step, steps, watchers):
+    """Follow the gradient flow by steps of gradient descent, as many as are given: smaller ones if the energy rises.
+
+    Returns
+    -------
+    result : FlowResult
+        Of the first flow that descends; its end is nearer if its steps are smaller.
+    step : float
+        Their size.
+    """
+    while True:
+        t_end = steps * step
+        frames = pf.log_spaced(t_end, FRAMES, first=1 / steps)
+        result = pf.solve(energy, start, t_end, method="euler", step=step, frames=frames, observers=[*watchers, Rise()])
+        if result.status != "diverged" or step < 1e-9:
+            return result, step
+        step /= 2
