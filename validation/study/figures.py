@@ -107,7 +107,7 @@ def _band(axes, x, rows, color, label, style="-"):
     """Draw the median of the seeds, and all of them as a band."""
     axes.plot(x, np.median(rows, axis=0), style, color=color, label=label)
     if len(rows) > 1:
-        axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.2, lw=0)
+        axes.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=color, alpha=0.15, lw=0)
 
 
 def _time_axis(axes, mode, first, end, plan):

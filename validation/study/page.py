@@ -147,8 +147,8 @@ def _figures(plan, figures):
             f"<figcaption>{label}. {escape(caption)}.</figcaption></figure>"
         )
     note = (
-        "<p>Lines are medians over the seeds, bands go from the smallest to the largest. Dotted in figure 9: the "
-        "report's −46 % and −83 %.</p>"
+        "<p>Lines are medians over the seeds, bands go from the smallest to the largest, as far as all seeds "
+        "came; tables and verdicts are about where each of them ended. Dotted: the report's −46 % and −83 %.</p>"
     )
     return note + '<div class="figures">' + "\n".join(items) + "</div>"
 
