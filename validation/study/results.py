@@ -182,8 +182,8 @@ class Results:
         soft, free = self.final("soft", mode), self.final("free", mode)
         difference = soft / free - 1
         numbers = (
-            f"with γ = {GAMMA:g} the soft model ends at {plus_minus(soft)}, the unsynchronised one on the same teacher and "
-            f"data at {plus_minus(free)}; seed by seed the soft one differs by {signed(100 * np.mean(difference))} "
+            f"with γ = {GAMMA:g} the soft model ends at {plus_minus(soft)}, the unsynchronised one on the same teacher "
+            f"and data at {plus_minus(free)}; seed by seed the soft one differs by {signed(100 * np.mean(difference))} "
             f"(from {signed(100 * difference.min())} to {signed(100 * difference.max())})."
         )
         claim = "the soft synchronised model performs like the unsynchronised one"
