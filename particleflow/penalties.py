@@ -95,11 +95,10 @@ class Synchronization:
             if not math.isfinite(size):  # a stage that went too far: the step will be rejected
                 out.fill(np.nan)
                 return math.nan
-            pull, total = np.zeros_like(rows), 0.0
+            pull, total, squares = np.zeros_like(rows), 0.0, _SquaredDistances(rows)
             for (left, right), matcher in matchers:
-                here, there = rows[:, left], rows[:, right]
-                target = matcher.match(here.reshape(len(rows), -1), there.reshape(len(rows), -1))
-                difference = here - there[target]
+                target = matcher.match_costs(*squares(left, right))
+                difference = rows[:, left] - rows[target[:, None], right]
                 total += float(np.sum(difference * difference))
                 for place, (k, other) in enumerate(zip(left, right, strict=True)):
                     pull[:, k] -= difference[:, place]
@@ -147,6 +146,24 @@ class Synchronization:
 
     def __repr__(self):
         return f"Synchronization({self.term!r}, strength={self.strength:g}, rows={self.rows!r})"
+
+
+class _SquaredDistances:
+    """Costs of matching rows with rows: norms are taken once for all pairs, of rows whose means are moved to 0."""
+
+    def __init__(self, rows):
+        centred = rows - rows[0]  # first exactly: a common shift leaves no trace in the means
+        self._rows = centred - centred.mean(axis=0)
+        self._squares = np.sum(self._rows**2, axis=2)
+
+    def __call__(self, left, right):
+        """Return |x_i − y_j|² of the joint rows, shape (m, m), and the sum of their mean squares."""
+        m = len(self._rows)
+        here, there = (self._squares[:, side].sum(axis=1) for side in (left, right))
+        costs = self._rows[:, left].reshape(m, -1) @ (-2.0 * self._rows[:, right].reshape(m, -1).T)
+        costs += here[:, None]
+        costs += there
+        return np.maximum(costs, 0.0, out=costs), float(here.mean() + there.mean())
 
 
 def _transform(points, cloud, prices):

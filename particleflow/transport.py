@@ -186,9 +186,16 @@ class Matcher:
         a = np.full(m, 1 / m)
         X, Y = _centred(X, a, Y, a, self.period)
         spread = _spread(X, a, Y, a, self.period)
-        start = self._last if self._last and len(self._last[0]) == m else None
-        permutation, u, v, primal = _matched(_costs(X, Y, self.period), start)
-        _gap(primal, a @ u + a @ v, spread)
+        return self.match_costs(_costs(X, Y, self.period), spread)
+
+    def match_costs(self, cost, spread):
+        """Return the permutation π that minimises Σ_i C_iπ(i), for costs (m, m) that the caller has computed.
+
+        They must be finite and nonnegative; `spread` is the size of (1/m) Σ_i C_iπ(i) for a π taken at random.
+        """
+        start = self._last if self._last and len(self._last[0]) == len(cost) else None
+        permutation, u, v, primal = _matched(cost, start)
+        _gap(primal, u.mean() + v.mean(), spread)
         self._last = permutation, v
         return permutation.copy()
 
