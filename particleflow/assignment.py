@@ -48,19 +48,24 @@ def assign(cost, start=None):
     if start is None:  # the nearest column of each row: for clouds that nearly coincide it is the solution already
         kind, columns, v = "cold", cost.argmin(axis=1), np.zeros(m)
     else:
-        kind, columns, v = "warm", start[0].copy(), start[1] - np.median(start[1])
+        kind, columns, v = "warm", start[0].copy(), start[1] - _middle(start[1])
     rows = np.empty(m, dtype=np.int64)
     free, count, excess = keep_tight(cost, v, columns, rows, 0.0)
     first, last = FIRST_INCREMENT * largest, LAST_INCREMENT * largest
     if count > AUCTION_FROM[kind] * m and last > 0:
         auction(cost, v, columns, rows, first if kind == "cold" else np.clip(2 * excess, last, first), last)
-        v -= np.median(v)  # only differences matter; those of small numbers keep their digits
+        v -= _middle(v)  # only differences matter; those of small numbers keep their digits
         free, count, _ = keep_tight(cost, v, columns, rows, 0.0)
     free = free[:count]
     for _ in range(2):
         free = reduce_rows(cost, v, columns, rows, free)
     augment(cost, v, columns, rows, free)
     return columns, v
+
+
+def _middle(v):
+    """Return a median of v, up to a neighbour."""
+    return np.partition(v, len(v) // 2)[len(v) // 2]
 
 
 @jit

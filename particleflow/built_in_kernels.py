@@ -14,6 +14,7 @@ import numpy as np
 from particleflow import pair_functions as functions
 from particleflow.errors import InvalidInput, lookup
 from particleflow.pair_kernels import PairKernel
+from particleflow.values import is_integer, is_real
 
 # --- the kernels ------------------------------------------------------------------------------------------------------
 
@@ -116,6 +117,8 @@ def gaussian_mmd(targets, bandwidth, weights=None):
         dimension=points.shape[1],
     )
     kernel.constant = float(masses @ kernel.F(points))
+    if not is_real(kernel.constant):
+        raise InvalidInput(f"bandwidth = {bandwidth!r}: its square is 0 or infinite; valid are about 1e-150 to 1e150")
     return kernel
 
 
@@ -151,7 +154,7 @@ def dirichlet(order, targets, masses=None, strength=0.0):
     InvalidInput
         If a value is not of that kind.
     """
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
+    if not is_integer(order):
         raise InvalidInput(f"order = {order!r}: valid are integers from 1")
     places = _array("targets", targets, (1,))
     given = {"order": int(order), "targets": places.tolist()}
@@ -252,11 +255,7 @@ def _built(name, given, field, interaction, **options):
 def _finite(**numbers):
     """Return the numbers as floats, by name."""
     for name, value in numbers.items():
-        if (
-            isinstance(value, (bool, np.bool_))
-            or not isinstance(value, (int, float, np.number))
-            or not np.isfinite(value)
-        ):
+        if not is_real(value):
             raise InvalidInput(f"{name} = {value!r}: valid are finite numbers")
     return {name: float(value) for name, value in numbers.items()}
 

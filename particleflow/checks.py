@@ -1,11 +1,12 @@
 """What a value of a configuration may be: a check tells whether, and its attribute `valid` says what would be."""
 
-import sys
+import math
 
 from particleflow import observers
 from particleflow.certificate import CertifiedGap
 from particleflow.errors import InvalidInput
 from particleflow.integrators.langevin import COOLING_LAWS
+from particleflow.values import is_integer, is_real
 
 STOP_RULES = {**observers.STOP_RULES, "gap": CertifiedGap}
 """The rules that may stop a flow, by name."""
@@ -24,18 +25,17 @@ def number(valid, test):
 
     @_check(valid)
     def check(value):
-        real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return real and abs(value) <= sys.float_info.max and test(value)
+        return is_real(value) and test(value)
 
     return check
 
 
-def integer(least):
-    """Return a check for integers that are not below a bound."""
+def integer(least, most=10**12):
+    """Return a check for integers between two bounds."""
 
-    @_check(f"integers from {least}")
+    @_check(f"integers from {least}" if most is None else f"integers from {least} to {most:.0e}")
     def check(value):
-        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return is_integer(value, least, math.inf if most is None else most)
 
     return check
 
@@ -65,7 +65,7 @@ def texts(value):
 @_check("a list of integers")
 def integers(value):
     """Check for a list of integers."""
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(integer(-sys.maxsize)(item) for item in value)
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(is_integer(item, -(10**12)) for item in value)
 
 
 @_check("a table of finite numbers, or lists of them")
@@ -92,7 +92,7 @@ def frames(value):
     return integer(1)(value)
 
 
-@_check(f"a table with a number above 0 for some of {', '.join(STOP_RULES)}")
+@_check("a table of stationary and wall_clock, numbers above 0, and energy, any finite number")
 def stop(value):
     """Check for a table of stop rules."""
     if not isinstance(value, dict):

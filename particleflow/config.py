@@ -56,7 +56,7 @@ class Config(Table):
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     initial: InitialConfig = field(default_factory=InitialConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
-    seed: int = field(default=0, metadata={"check": integer(0)})
+    seed: int = field(default=0, metadata={"check": integer(0, None)})
     folder: Path = field(default=Path(), compare=False)
 
     def __post_init__(self):
@@ -79,7 +79,7 @@ class Config(Table):
         if self.energy.kernel == "population":
             self._check_population()
         if self.energy.synchronization is not None:
-            self._penalty.check(build_model(self.model.kind, self.model.activation, s=self.model.s))
+            self._penalty.check(self.model.kind, self.model.s)
 
     @property
     def _laws(self):

@@ -21,6 +21,7 @@ from particleflow.measure import Layout
 from particleflow.models.population import make_population_velocity
 from particleflow.pair_kernels import check_start, make_pair_velocity
 from particleflow.regularizers import get_regularizer
+from particleflow.values import is_real
 
 
 class Energy(Protocol):
@@ -56,7 +57,7 @@ class _NetworkEnergy:
     def __init__(self, model, regularizer, strength):
         self.model = model
         self.regularizer = get_regularizer(regularizer)
-        if not (np.isfinite(strength) and strength >= 0):
+        if not (is_real(strength) and strength >= 0):
             raise InvalidInput(f"energy.strength = {strength!r}: valid are finite numbers from 0")
         self.strength = float(strength)
 
@@ -128,7 +129,7 @@ class EmpiricalEnergy(_NetworkEnergy):
     def __init__(self, model, data, *, loss="squared", regularizer="path-norm", strength=0.0, synchronization=None):
         super().__init__(model, regularizer, strength)
         if synchronization is not None:
-            synchronization.check(model)
+            synchronization.check(model.kind, getattr(model, "s", 0))
         self.synchronization = synchronization
         self.data = data if isinstance(data, Dataset) else dataset_from_arrays(*data)
         self.loss = get_loss(loss)

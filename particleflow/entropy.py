@@ -7,6 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma, gammaln
 
 from particleflow.errors import InvalidInput
+from particleflow.values import is_integer
 
 
 def differential_entropy(points, *, neighbours=3, period=None):
@@ -41,7 +42,7 @@ def differential_entropy(points, *, neighbours=3, period=None):
     if points.ndim != 2 or not np.isfinite(points).all():
         raise InvalidInput(f"points have shape {points.shape}; valid are finite arrays of shape (m, p)")
     m, p = points.shape
-    if not (isinstance(neighbours, (int, np.integer)) and 1 <= neighbours < m):
+    if not is_integer(neighbours, 1, m - 1):
         raise InvalidInput(f"neighbours = {neighbours!r}: valid are integers from 1 to below the {m} points")
     tree = cKDTree(points if period is None else points % period % period, boxsize=period)
     distances = tree.query(tree.data, neighbours + 1)[0][:, -1]

@@ -28,6 +28,7 @@ from particleflow.observers import (
     Stop,
     TestError,
 )
+from particleflow.values import is_integer
 
 FIRST_FRAME = 1e-4
 """Log-spaced frames begin at this fraction of t_end."""
@@ -382,7 +383,7 @@ def _held_out(energy):
 
 
 def _check_arguments(energy, measure, seed):
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+    if not is_integer(seed, 0, 2**64 - 1):
         raise InvalidInput(f"seed = {seed!r}: valid are integers from 0 to below 2^64")
     if measure.layout != energy.layout:
         raise InvalidInput(
@@ -393,13 +394,14 @@ def _check_arguments(energy, measure, seed):
 
 
 def _frame_times(frames, t_end):
-    if isinstance(frames, (int, np.integer)) and not isinstance(frames, bool):
-        if frames < 1:
-            raise InvalidInput(f"flow.frames = {frames}: valid are integers from 1, or increasing times")
+    if is_integer(frames):
         return log_spaced(t_end, frames).tolist()
-    times = np.asarray(frames, dtype=np.float64)
+    try:
+        times = np.asarray(frames, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        times = np.empty(0)
     if times.ndim != 1 or times.size == 0 or not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
-        raise InvalidInput("flow.frames: valid are an integer from 1, or a list of finite, increasing times")
+        raise InvalidInput(f"flow.frames = {frames!r}: valid are an integer from 1, or a list of increasing times")
     if times[0] <= 0 or times[-1] > t_end * (1 + 1e-12):
         raise InvalidInput(f"flow.frames = [{times[0]:g}, …, {times[-1]:g}]: valid are times in (0, t_end = {t_end:g}]")
     return times.tolist()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from particleflow.errors import InvalidInput
+from particleflow.values import is_integer, is_real
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def uniform(m, layout, *, low=0.0, high=None, rng):
     _check(m, 1, 1.0)
     if high is None:
         high = 1.0 if layout.period is None else low + layout.period
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+    if not (is_real(low) and is_real(high) and low < high and is_real(high - low)):
         raise InvalidInput(f"low = {low!r}, high = {high!r}: valid are finite numbers with low < high")
     return EmpiricalMeasure(np.random.default_rng(rng).uniform(low, high, (m, layout.size)), layout)
 
@@ -343,9 +344,9 @@ def _blocks_from_hdf5(path, names):
 
 def _check(m, d, radius):
     for name, value in (("particles", m), ("d", d)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
+        if not is_integer(value):
             raise InvalidInput(f"{name} = {value!r}: valid are integers from 1")
-    if not (np.isfinite(radius) and radius > 0):
+    if not (is_real(radius) and radius > 0):
         raise InvalidInput(f"radius = {radius!r}: valid are finite numbers above 0")
 
 

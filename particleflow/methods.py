@@ -5,11 +5,8 @@
 - sgd, adam: training loops (`particleflow.integrators.optimizers`)
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from particleflow.errors import InvalidInput
 from particleflow.integrators.langevin import Langevin, Temperature
@@ -18,6 +15,7 @@ from particleflow.integrators.runge_kutta import RungeKutta
 from particleflow.integrators.step_size import FixedStep, PIController
 from particleflow.integrators.tableaus import TABLEAUS, Tableau
 from particleflow.observers import EnergyBalance, EnergyParts, FreeEnergy, Invariants, StepCount
+from particleflow.values import is_integer, is_real
 
 RTOL, ATOL = 1e-6, 1e-12
 """Tolerances of the adaptive methods, unless given."""
@@ -182,20 +180,20 @@ def _langevin(method, energy, measure, t_end, seed, *, step, temperature):
         temperature = Temperature(temperature)
 
     def build():
-        return Langevin(controller, temperature, energy.make_velocity(measure.m), seed)
+        admissible = getattr(getattr(energy, "model", None), "admissible", None)
+        return Langevin(controller, temperature, energy.make_velocity(measure.m), seed, admissible)
 
     settings = {"step": step, "temperature": described}
     return Plan(settings, _span(t_end), controller, (EnergyParts(), FreeEnergy(temperature)), build)
 
 
 def _optimizer(method, energy, measure, t_end, seed, *, learning_rate, steps, batch_size):
-    number = isinstance(learning_rate, (int, float, np.number)) and not isinstance(learning_rate, bool)
-    if not (number and math.isfinite(learning_rate) and learning_rate > 0):
+    if not (is_real(learning_rate) and learning_rate > 0 and is_real(2 * learning_rate)):
         raise InvalidInput(f"flow.learning_rate = {learning_rate!r}: valid are finite numbers above 0")
-    if not _counts(steps):
-        raise InvalidInput(f"flow.steps = {steps!r}: valid are integers from 1")
+    if not is_integer(steps):
+        raise InvalidInput(f"flow.steps = {steps!r}: valid are integers from 1 to 10^15")
     n = energy.data.n if hasattr(energy, "make_batch_velocity") else 0
-    if batch_size is not None and not (n and _counts(batch_size) and batch_size <= n):
+    if batch_size is not None and not (n and is_integer(batch_size, most=n)):
         valid = f"integers from 1 to the {n} rows of the data" if n else "none, for an energy without data"
         raise InvalidInput(f"flow.batch_size = {batch_size!r}: valid are {valid}")
     controller = FixedStep(2 * learning_rate / measure.m)
@@ -212,13 +210,9 @@ def _optimizer(method, energy, measure, t_end, seed, *, learning_rate, steps, ba
 
 
 def _span(t_end):
-    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
+    if not (is_real(t_end) and t_end > 0):
         raise InvalidInput(f"flow.t_end = {t_end!r}: valid are finite numbers above 0")
     return float(t_end)
-
-
-def _counts(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
 
 
 def _of_tableau(tableau):

@@ -82,7 +82,8 @@ class FreeEnergy(Observer):
     """The free energy ½L[μ] + T∫ μ log μ of a noisy flow, with the entropy estimated by nearest neighbours.
 
     The estimate (`particleflow.entropy`, third neighbours) needs room between the particles and is biased in
-    high dimension: it is made for particles of at most 8 numbers, and at least 20 of them.
+    high dimension: it is made for particles of at most 8 numbers, and at least 20 of them. Particles that share
+    parameters have no law, and no entropy.
 
     Parameters
     ----------
@@ -96,7 +97,8 @@ class FreeEnergy(Observer):
     def start(self, info):
         """Decide whether the entropy can be estimated."""
         m, p = info.measure.particles.shape
-        self._estimable, self._period = m >= 20 and p <= 8, info.measure.layout.period
+        exchangeable = getattr(getattr(info.energy, "model", None), "exchangeable", True)
+        self._estimable, self._period = exchangeable and m >= 20 and p <= 8, info.measure.layout.period
 
     def measure(self, state):
         """Return the temperature and, where it can be estimated, entropy and free energy."""
@@ -230,20 +232,23 @@ class Overlaps(Observer):
 
 
 class Stationary(Observer):
-    """Stop when the root mean square velocity (∫|∇G|² dμ)^½ falls to a tolerance > 0."""
+    """Stop when the root mean square velocity (∫|∇G|² dμ)^½ falls to a tolerance > 0.
+
+    With mini-batches it is known, and looked at, at frames only.
+    """
 
     def __init__(self, tolerance):
         self.tolerance = _positive("stop.stationary", tolerance)
 
     def watch(self, state):
         """Stop on a small velocity; a velocity that is NaN is never small."""
-        if math.sqrt(state.speed) <= self.tolerance:
+        if not state.estimated and math.sqrt(state.speed) <= self.tolerance:
             return Stop("stationary", f"the root mean square velocity fell to {math.sqrt(state.speed):.2e}")
         return None
 
 
 class EnergyBelow(Observer):
-    """Stop when the energy L falls to a given value."""
+    """Stop when the energy L falls to a given value; with mini-batches it is known, and looked at, at frames only."""
 
     def __init__(self, value):
         self.value = float(value)
@@ -252,7 +257,7 @@ class EnergyBelow(Observer):
 
     def watch(self, state):
         """Stop on a low energy."""
-        if state.energy <= self.value:
+        if not state.estimated and state.energy <= self.value:
             return Stop("finished", f"the energy fell to {state.energy:.6g}, below stop.energy = {self.value:g}")
         return None
 

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit, types
 
 from particleflow.errors import InvalidInput
+from particleflow.values import is_integer
 
 _VECTOR = types.float64[::1]
 _FIELD = types.FunctionType(types.float64(_VECTOR, _VECTOR, _VECTOR))
@@ -85,7 +86,7 @@ class PairKernel:
 
         Compiled functions do not notice that they read beyond the end of an array, so they are tried out uncompiled.
         """
-        if not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1:
+        if not is_integer(d):
             raise InvalidInput(f"d = {d!r}: valid are integers from 1")
         if self.dimension not in (None, d):
             name = self.describe()["kernel"]

@@ -18,19 +18,11 @@ import numpy as np
 
 from particleflow.errors import InvalidInput
 from particleflow.transport import Matcher, coupling
+from particleflow.values import integers, is_real
 
 TERMS = ("sum-w2", "D", "B")
 ROWS = ("W", "uW")
 _OFFSETS = {"D": (0, 1), "B": (0, 1, -1)}
-
-
-def _integers(offsets):
-    if offsets is None:
-        return None
-    integers = np.asarray(offsets)
-    if integers.ndim != 1 or integers.dtype.kind not in "iu":
-        raise InvalidInput(f"energy.synchronization.offsets = {offsets!r}: valid are integers")
-    return tuple(integers.tolist())
 
 
 class Synchronization:
@@ -59,9 +51,9 @@ class Synchronization:
             raise InvalidInput(f"energy.synchronization.term = {term!r} is unknown; valid: {', '.join(TERMS)}")
         if rows not in ROWS:
             raise InvalidInput(f"energy.synchronization.rows = {rows!r} is unknown; valid: {', '.join(ROWS)}")
-        if not (isinstance(strength, (int, float, np.number)) and math.isfinite(strength) and strength >= 0):
+        if not (is_real(strength) and strength >= 0):
             raise InvalidInput(f"energy.synchronization.strength = {strength!r}: valid are finite numbers from 0")
-        self.offsets = _integers(offsets)
+        self.offsets = None if offsets is None else integers("energy.synchronization.offsets", offsets)
         if self.offsets is not None and self.offsets != _OFFSETS.get(term, self.offsets):
             raise InvalidInput(
                 f"energy.synchronization.offsets = {list(self.offsets)}: the term {term} is that of "
@@ -69,16 +61,18 @@ class Synchronization:
             )
         self.term, self.strength, self.rows = term, float(strength), rows
 
-    def check(self, model):
-        """Raise `InvalidInput` unless the term exists for the particles of a model."""
-        if model.kind != "three-layer":
-            raise InvalidInput(f"model.kind = {model.kind!r}: energy.synchronization needs the three-layer model")
-        s, needed = model.s, len(_OFFSETS[self.term]) if self.term in _OFFSETS else max(2, model.s)
+    def check(self, kind, s):
+        """Raise `InvalidInput` unless the term exists for the particles of a kind of model with s rows."""
+        if kind != "three-layer":
+            raise InvalidInput(f"model.kind = {kind!r}: energy.synchronization needs the three-layer model")
+        needed = len(_OFFSETS[self.term]) if self.term in _OFFSETS else max(2, s)
         if s != needed:
             valid = "2 and more" if self.term == "sum-w2" else needed
             raise InvalidInput(f"model.s = {s}: energy.synchronization.term = {self.term!r} needs s = {valid}")
-        if self.offsets is not None and len(self.offsets) != s:
-            raise InvalidInput(f"energy.synchronization.offsets = {list(self.offsets)}: valid are s = {s} integers")
+        if self.offsets is not None and len(set(self.offsets)) != s:
+            raise InvalidInput(
+                f"energy.synchronization.offsets = {list(self.offsets)}: valid are {s} different integers"
+            )
 
     def transports(self, s):
         """Return the pairs of joint laws whose W2² is summed, as pairs of tuples of rows (counted from 0)."""
@@ -96,14 +90,15 @@ class Synchronization:
 
         def add_velocity(theta, out):
             rows = self._rows(layout, theta)
-            if not np.isfinite(rows).all():  # a stage that went too far: the step will be rejected
+            with np.errstate(over="ignore", invalid="ignore"):
+                size = 4 * len(rows) * float(np.sum(rows * rows))
+            if not math.isfinite(size):  # a stage that went too far: the step will be rejected
                 out.fill(np.nan)
                 return math.nan
-            pull, total = np.zeros_like(rows), 0.0
+            pull, total, squares = np.zeros_like(rows), 0.0, _SquaredDistances(rows)
             for (left, right), matcher in matchers:
-                here, there = rows[:, left], rows[:, right]
-                target = matcher.match(here.reshape(len(rows), -1), there.reshape(len(rows), -1))
-                difference = here - there[target]
+                target = matcher.match_costs(*squares(left, right))
+                difference = rows[:, left] - rows[target[:, None], right]
                 total += float(np.sum(difference * difference))
                 for place, (k, other) in enumerate(zip(left, right, strict=True)):
                     pull[:, k] -= difference[:, place]
@@ -151,6 +146,24 @@ class Synchronization:
 
     def __repr__(self):
         return f"Synchronization({self.term!r}, strength={self.strength:g}, rows={self.rows!r})"
+
+
+class _SquaredDistances:
+    """Costs of matching rows with rows: norms are taken once for all pairs, of rows whose means are moved to 0."""
+
+    def __init__(self, rows):
+        centred = rows - rows[0]  # first exactly: a common shift leaves no trace in the means
+        self._rows = centred - centred.mean(axis=0)
+        self._squares = np.sum(self._rows**2, axis=2)
+
+    def __call__(self, left, right):
+        """Return |x_i − y_j|² of the joint rows, shape (m, m), and the sum of their mean squares."""
+        m = len(self._rows)
+        here, there = (self._squares[:, side].sum(axis=1) for side in (left, right))
+        costs = self._rows[:, left].reshape(m, -1) @ (-2.0 * self._rows[:, right].reshape(m, -1).T)
+        costs += here[:, None]
+        costs += there
+        return np.maximum(costs, 0.0, out=costs), float(here.mean() + there.mean())
 
 
 def _transform(points, cloud, prices):

@@ -159,9 +159,9 @@ def _write_header(file, info, config):
     if data is not None:
         _write_data(file.create_group("data"), data)
     if hasattr(info.energy, "teacher"):
-        file.create_dataset("data/teacher", data=info.energy.teacher, dtype="f8")
+        _create_array(file.create_group("data"), "teacher", info.energy.teacher, "f8", ("neuron", "parameter"))
     if len(_supports(info.energy)):
-        file.create_dataset("model/supports", data=_supports(info.energy), dtype="i8")
+        _create_array(file.create_group("model"), "supports", _supports(info.energy), "i8", ("cluster", "place"))
 
 
 def _supports(energy):
@@ -174,6 +174,13 @@ def _create_time(group):
     time.make_scale("time")
     time.attrs["long_name"] = "flow time"
     return time
+
+
+def _create_array(group, name, values, dtype, axes):
+    """Store an array, with a dimension of its own for each axis."""
+    dataset = group.create_dataset(name, data=values, dtype=dtype)
+    for dimension, axis, length in zip(dataset.dims, axes, dataset.shape, strict=True):
+        dimension.attach_scale(_create_dimension(group, axis, length))
 
 
 def _create_dimension(group, name, length):

@@ -22,9 +22,11 @@ import numpy as np
 from particleflow.assignment import assign
 from particleflow.errors import InvalidInput
 from particleflow.permutation_search import enumerated, searched
-from particleflow.transport import matching, row_measure, w2_squared
+from particleflow.transport import checked_weights, matching, row_measure, w2_squared
 from particleflow.transport_programs import stationary_program, three_marginal_program
+from particleflow.values import integers, is_integer
 
+LARGEST_NUMBER = 1e140  # sums of squares stay finite
 LARGEST_ENUMERATION = 9
 LARGEST_PROGRAM = 60
 """Up to how many clusters all permutations are tried, and linear programs in m³ unknowns are solved."""
@@ -78,7 +80,7 @@ def cluster_rows(measure, rows="W"):
     InvalidInput
         If the particles have no such blocks or the kind of row does not exist.
     """
-    return row_measure(measure, range(1, measure["u"].shape[1] + 1), rows)["rows"]
+    return row_measure(measure, list(range(1, measure["u"].shape[-1] + 1)), rows)["rows"]
 
 
 def circulant_graph(m, offsets):
@@ -103,7 +105,7 @@ def circulant_graph(m, offsets):
     InvalidInput
         If m is not a positive integer or the offsets are not distinct integers modulo m.
     """
-    if not isinstance(m, (int, np.integer)) or m < 1:
+    if not is_integer(m):
         raise InvalidInput(f"m = {m!r}: valid are integers from 1")
     return (np.arange(m)[:, None] + _offsets(offsets, m, np.size(offsets))) % m
 
@@ -156,10 +158,10 @@ def synchronization_term(rows, offsets=None, *, cycles=False):
 def synchronization_bracket(rows, offsets=None, *, cycles=False, seconds=None, rng):
     """Return bounds of D_S(m), or of D_cyc, for any number of clusters.
 
-    From above: annealing, started from the assignments of `bound_B` and of pairs of rows and from a rounding of the
-    linear program. From below: `sum_w2_squared`, `bound_B` and, if the largest difference of offsets is 2 and m ≤ 60,
-    the linear program of `mean_field_program` for the law of the rows, less the walks that no permutation (or no
-    m-cycle) makes.
+    Up to 9 clusters both are the exact value. From above: annealing, started from the assignments of `bound_B` and of
+    pairs of rows and from a rounding of the linear program. From below: `sum_w2_squared`, `bound_B` and, if the largest
+    difference of offsets is 2 and m ≤ 60, the linear program of `mean_field_program` for the law of the rows, less the
+    walks that no permutation (or no m-cycle) makes.
 
     Parameters
     ----------
@@ -191,6 +193,9 @@ def synchronization_bracket(rows, offsets=None, *, cycles=False, seconds=None, r
     if len(costs) == 2 and m <= LARGEST_PROGRAM:
         bounds["linear program"], law = stationary_program(*costs, np.full(m, 1 / m), _walks(m, cycles))
         starts.append(assign(law.max() - law)[0])
+    if m <= LARGEST_ENUMERATION:
+        value, permutation = synchronization_term(rows, offsets, cycles=cycles)
+        return Bracket(value, value, permutation, bounds)
     lower, rng = max(bounds.values()), np.random.default_rng(rng)
     floor = m * lower * (1 + 1e-12)  # rounding
     upper, permutation = searched(costs, starts, cycles=cycles, seconds=seconds, floor=floor, rng=rng)
@@ -246,10 +251,8 @@ def mean_field_program(support, weights=None):
     """
     support = _three(support, "support")
     n = len(support)
-    weights = np.full(n, 1 / n) if weights is None else np.asarray(weights, dtype=np.float64)
-    if weights.shape != (n,) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-9:
-        raise InvalidInput(f"weights of sum {weights.sum():g} and shape {weights.shape}: valid are {n} masses of sum 1")
-    return stationary_program(*_cost_tables(_couplings(support, default_offsets(3))), weights / weights.sum())[0]
+    weights = checked_weights("weights", weights, n)
+    return stationary_program(*_cost_tables(_couplings(support, default_offsets(3))), weights)[0]
 
 
 def multi_marginal(rows):
@@ -288,6 +291,8 @@ def _rows(rows, name="rows"):
         raise InvalidInput(
             f"{name} of cluster {cluster} have a value that is NaN or infinite: valid are finite numbers"
         )
+    if np.abs(rows).max() > LARGEST_NUMBER:
+        raise InvalidInput(f"{name} have the value {np.abs(rows).max():g}: valid are numbers up to {LARGEST_NUMBER:g}")
     return rows
 
 
@@ -299,9 +304,11 @@ def _three(rows, name):
 
 
 def _offsets(offsets, m, s):
-    values = np.asarray(offsets)
-    if values.shape != (s,) or values.dtype.kind not in "iu" or len(np.unique(values % m)) < s:
-        raise InvalidInput(f"offsets = {offsets!r}: valid are {s} integers that differ modulo the {m} clusters")
+    values = np.array(integers("offsets", offsets))
+    if len(values) != s or len(np.unique(values % m)) < s or np.abs(values).max() > m:
+        raise InvalidInput(
+            f"offsets = {offsets!r}: valid are {s} integers from −{m} to {m} that differ modulo the {m} clusters"
+        )
     return values
 
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Ellipse
 from particleflow.errors import InvalidInput
 from particleflow.plot_style import PaperFigure, styled
 from particleflow.synchronization import circulant_graph, default_offsets
+from particleflow.values import is_integer
 
 ROW_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 LARGEST_DRAWING = 12
@@ -99,9 +100,9 @@ def synchronization_graph_figure(m=6, s=2, *, offsets=None):
 
 def _graph(m, s, offsets):
     """Return the readers of each neuron, and the rows in the order of the neurons they read: fewer lines cross."""
-    if not isinstance(s, (int, np.integer)) or not 2 <= s <= len(ROW_COLORS):
+    if not is_integer(s, 2, len(ROW_COLORS)):
         raise InvalidInput(f"s = {s!r}: valid in a drawing are integers from 2 to {len(ROW_COLORS)}")
-    if not isinstance(m, (int, np.integer)) or not s <= m <= LARGEST_DRAWING:
+    if not is_integer(m, s, LARGEST_DRAWING):
         raise InvalidInput(f"m = {m!r}: valid in a drawing of s = {s} are integers from {s} to {LARGEST_DRAWING}")
     offsets = default_offsets(s) if offsets is None else tuple(offsets)
     if len(offsets) != s:

@@ -6,6 +6,7 @@ import numpy as np
 
 from particleflow.datasets import dataset_from_arrays
 from particleflow.errors import InvalidInput
+from particleflow.values import is_integer
 
 SAMPLES, DIMENSION, NEURONS = 4000, 100, 10
 """The sizes of the report: n, d and m_t."""
@@ -80,5 +81,5 @@ def teacher_dataset(model, *, n=SAMPLES, d=DIMENSION, neurons=NEURONS, bias=Fals
 
 def _check_counts(counts):
     for name, value in counts.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        if not is_integer(value):
             raise InvalidInput(f"{name} = {value!r}: valid are integers from 1")

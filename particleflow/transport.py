@@ -16,8 +16,11 @@ from particleflow.assignment import assign, row_minima
 from particleflow.errors import InvalidInput, TransportFailed
 from particleflow.jit import jit
 from particleflow.measure import EmpiricalMeasure, Layout
+from particleflow.values import is_integer, is_real
 
 LARGEST_GAP = 1e-9
+SMALLEST_SPREAD = 1e-280  # below, squares lose digits
+_TOO_LARGE = "the squared distances overflow: give the particles in a larger unit of length"
 FEW_COORDINATES = 8  # up to here costs are sums of squared differences; beyond, an expanded square (one matrix product)
 
 
@@ -108,10 +111,10 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     Bonneel, van de Panne, Paris & Heidrich (2011), "Displacement interpolation using Lagrangian mass transport".
     """
     period = _period(A, B, period)
-    if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
-        raise InvalidInput(f"max_iterations = {max_iterations!r}: valid are integers from 1")
+    if not is_integer(max_iterations):
+        raise InvalidInput(f"max_iterations = {max_iterations!r}: valid are integers from 1 to 10^15")
     A, B = _clouds(A, B)
-    a, b = _weights("weights", weights, len(A)), _weights("other_weights", other_weights, len(B))
+    a, b = checked_weights("weights", weights, len(A)), checked_weights("other_weights", other_weights, len(B))
     uniform = bool((a == a[0]).all() and (b == b[0]).all())
     X, Y = _centred(A, a, B, b, period)
     spread = _spread(X, a, Y, b, period)
@@ -124,10 +127,13 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
         method = "network simplex"
         source, target, mass, u, v, primal = _simplex(_costs(X, Y, period), *_masses(a, b, uniform), max_iterations)
     gap = _gap(primal, a @ u + b @ v, spread)
-    if period is None:  # from the centred clouds back to the given ones: |x − y|² = |ξ − η|² + 2δ·(ξ − η) + |δ|²
-        delta = (A[0] - B[0]) - (X[0] - Y[0])
-        u, v = u + 2 * X @ delta + delta @ delta, v - 2 * Y @ delta
-    value = float(mass @ _squares(A[source], B[target], period))
+    with np.errstate(over="ignore", invalid="ignore"):
+        if period is None:  # from the centred clouds back to the given ones: |x − y|² = |ξ − η|² + 2δ·(ξ − η) + |δ|²
+            delta = (A[0] - B[0]) - (X[0] - Y[0])
+            u, v = u + 2 * X @ delta + delta @ delta, v - 2 * Y @ delta
+        value = float(mass @ _squares(A[source], B[target], period))
+    if not np.isfinite(value):
+        raise TransportFailed(_TOO_LARGE)
     return Coupling(value, source, target, mass, (u, v), gap, method)
 
 
@@ -180,9 +186,16 @@ class Matcher:
         a = np.full(m, 1 / m)
         X, Y = _centred(X, a, Y, a, self.period)
         spread = _spread(X, a, Y, a, self.period)
-        start = self._last if self._last and len(self._last[0]) == m else None
-        permutation, u, v, primal = _matched(_costs(X, Y, self.period), start)
-        _gap(primal, a @ u + a @ v, spread)
+        return self.match_costs(_costs(X, Y, self.period), spread)
+
+    def match_costs(self, cost, spread):
+        """Return the permutation π that minimises Σ_i C_iπ(i), for costs (m, m) that the caller has computed.
+
+        They must be finite and nonnegative; `spread` is the size of (1/m) Σ_i C_iπ(i) for a π taken at random.
+        """
+        start = self._last if self._last and len(self._last[0]) == len(cost) else None
+        permutation, u, v, primal = _matched(cost, start)
+        _gap(primal, u.mean() + v.mean(), spread)
         self._last = permutation, v
         return permutation.copy()
 
@@ -216,17 +229,16 @@ def row_measure(measure, ks, rows="W"):
     if rows not in ("W", "uW"):
         raise InvalidInput(f"rows = {rows!r} is unknown; valid: W, uW")
     u, W = measure["u"], measure["W"]
-    wanted = np.atleast_1d(ks)
-    if wanted.dtype.kind not in "iu" or wanted.ndim != 1 or not len(wanted) or not _within(wanted, 1, W.shape[1]):
+    if W.ndim != 3:
+        raise InvalidInput("the particles share their first layer: rows need the particles of a three-layer network")
+    wanted = [ks] if is_integer(ks) else list(ks) if isinstance(ks, (list, tuple, range, np.ndarray)) else []
+    if not (wanted and all(is_integer(k, 1, W.shape[1]) for k in wanted)):
         raise InvalidInput(f"ks = {ks!r}: valid are integers from 1 to {W.shape[1]}, the number of sub-neurons")
+    wanted = np.array(wanted)
     numbers = W if rows == "W" else np.concatenate([u[:, :, None], W], axis=2)
     chosen = numbers[:, wanted - 1]
     layout = Layout((("rows", (("row", len(wanted)), ("number", numbers.shape[2]))),), measure.layout.period)
     return EmpiricalMeasure.from_blocks(layout, rows=chosen)
-
-
-def _within(numbers, smallest, largest):
-    return smallest <= numbers.min() and numbers.max() <= largest
 
 
 # --- what is given ----------------------------------------------------------------------------------------------------
@@ -238,7 +250,7 @@ def _period(A, B, period):
         if len(periods) > 1:
             raise InvalidInput(f"A and B have the periods {A.layout.period} and {B.layout.period}: they must agree")
         return periods.pop()
-    if not (isinstance(period, (int, float, np.number)) and np.isfinite(period) and period > 0):
+    if not (is_real(period) and period > 0):
         raise InvalidInput(f"period = {period!r}: valid are positive finite numbers, or None in R^p")
     return float(period)
 
@@ -264,12 +276,16 @@ def _cloud(name, cloud):
 
 def _numbers(name, values):
     try:
-        return np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError
+        return array.astype(np.float64)
     except (TypeError, ValueError):
         raise InvalidInput(f"{name} is not an array of numbers, or its rows differ in length") from None
 
 
-def _weights(name, weights, m):
+def checked_weights(name, weights, m):
+    """Return masses of m particles with sum 1, by default 1/m each; `InvalidInput` if they are no probabilities."""
     if weights is None:
         return np.full(m, 1 / m)
     weights = _numbers(name, weights)
@@ -295,23 +311,33 @@ def _centred(A, a, B, b, period):
 
 def _spread(X, a, Y, b, period):
     """Return the cost of coupling centred clouds independently, on a torus that of uniform ones."""
-    if period is not None:
-        return X.shape[1] * period**2 / 12
     with np.errstate(over="ignore"):
-        spread = float(a @ np.sum(X * X, axis=1) + b @ np.sum(Y * Y, axis=1))
+        if period is None:
+            spread = float(a @ np.sum(X * X, axis=1) + b @ np.sum(Y * Y, axis=1))
+        else:
+            spread = X.shape[1] * period * period / 12
         if not np.isfinite(4 * max(len(X), len(Y)) * spread):
-            raise TransportFailed("the squared distances overflow: give the particles in a larger unit of length")
+            raise TransportFailed(_TOO_LARGE)
+    if 0 < spread < SMALLEST_SPREAD:
+        raise TransportFailed("the squared distances underflow: give the particles in a smaller unit of length")
     return spread
+
+
+def _finite(costs):
+    """Return costs; no solver may see an infinite one or NaN, which only overflow makes of finite particles."""
+    if not np.isfinite(costs.max()):
+        raise TransportFailed(_TOO_LARGE)
+    return costs
 
 
 def _costs(X, Y, period):
     """Return |x_i − y_j|², shape (m, m')."""
     if X.shape[1] <= FEW_COORDINATES or period is not None:
-        return _squared_distances(X, np.ascontiguousarray(Y.T), period or 0.0)
+        return _finite(_squared_distances(X, np.ascontiguousarray(Y.T), period or 0.0))
     costs = X @ (-2 * Y.T)
     costs += np.sum(X * X, axis=1)[:, None]
     costs += np.sum(Y * Y, axis=1)
-    return np.maximum(costs, 0, out=costs)
+    return _finite(np.maximum(costs, 0, out=costs))
 
 
 @jit

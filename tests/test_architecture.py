@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "toml"),
+    ("values",),
     (
         "measure",
         "assignment",

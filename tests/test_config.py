@@ -28,13 +28,12 @@ COOLING = ("constant", "exponential", "power", "logarithmic")
 
 # --- TOML and back ----------------------------------------------------------------------------------------------------
 
+counts = st.integers(1, 10**12)
 words = st.text(min_size=1, max_size=12).filter(lambda text: "\0" not in text)
 positive = st.floats(min_value=0, exclude_min=True, allow_nan=False, allow_infinity=False) | st.integers(1, 10**9)
 nonnegative = st.just(0) | st.just(0.0) | positive
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)
-teachers = (
-    st.builds(pf.TeacherConfig, neurons=st.integers(min_value=1), activation=st.sampled_from(ACTIVATIONS)) | st.none()
-)
+teachers = st.builds(pf.TeacherConfig, neurons=counts, activation=st.sampled_from(ACTIVATIONS)) | st.none()
 data = st.builds(
     pf.DataConfig,
     file=words,
@@ -53,7 +52,7 @@ data = st.builds(
 )
 two_layer = st.builds(
     pf.ModelConfig,
-    particles=st.integers(min_value=1),
+    particles=counts,
     kind=st.just("two-layer"),
     activation=st.sampled_from(ACTIVATIONS),
 )
@@ -87,7 +86,7 @@ stops = st.fixed_dictionaries(
     {}, optional={"stationary": positive, "wall_clock": positive, "energy": finite, "gap": positive}
 )
 run = {
-    "frames": st.integers(min_value=1) | st.lists(positive, min_size=1, max_size=5, unique=True).map(sorted),
+    "frames": counts | st.lists(positive, min_size=1, max_size=5, unique=True).map(sorted),
     "stop": stops,
 }
 temperatures = nonnegative | st.fixed_dictionaries(
@@ -110,8 +109,8 @@ flows = st.one_of(
         pf.FlowConfig,
         method=st.sampled_from(["sgd", "adam"]),
         learning_rate=positive,
-        steps=st.integers(min_value=1),
-        batch_size=st.none() | st.integers(min_value=1),
+        steps=counts,
+        batch_size=st.none() | counts,
         **run,
     ),
 )
@@ -453,10 +452,10 @@ def test_the_sizes_of_the_report_are_the_defaults():
 @pytest.mark.parametrize(
     "model",
     [
-        '{kind = "three-layer", particles = 6, s = 3}',
-        '{kind = "hard-synchronized", particles = 6, s = 3}',
-        '{kind = "hard-synchronized", particles = 6, s = 2, supports = "bernoulli"}',
-        '{kind = "hard-synchronized", particles = 6, supports = "circulant", offsets = [0, 1, -1]}',
+        '{kind = "three-layer", particles = 6, s = 3, activation = "erf"}',
+        '{kind = "hard-synchronized", particles = 6, s = 3, activation = "erf"}',
+        '{kind = "hard-synchronized", particles = 6, s = 2, supports = "bernoulli", activation = "tanh"}',
+        '{kind = "hard-synchronized", particles = 6, supports = "circulant", offsets = [0, 1, -1], activation = "erf"}',
     ],
 )
 def test_models_of_three_layers_run_and_are_read_back(model, initial, tmp_path):

@@ -122,6 +122,15 @@ def test_gallery_shows_pictures_that_examples_draw():
         assert (EXAMPLES / picture.with_suffix(".py").name).is_file()
 
 
+def test_three_layer(tmp_path):
+    free, soft, hard = (numbers(line) for line in run("three_layer", tmp_path, tmp_path).splitlines()[:3])
+    for before, after in (free[:2], soft[:2], hard[:2]):
+        assert after < 0.1 * before
+    assert hard[1] < free[1]
+    assert soft[3] < 0.2 * free[3]
+    assert (tmp_path / "three_layer.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_examples_are_short(path):
     assert len(path.read_text().splitlines()) < 60

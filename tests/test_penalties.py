@@ -170,7 +170,7 @@ def test_what_is_not_finite_stays_so():
         (lambda: pf.Synchronization(strength=np.nan), r"energy\.synchronization\.strength = nan"),
         (lambda: pf.Synchronization(strength=1.0, rows="V"), r"energy\.synchronization\.rows = 'V' is unknown"),
         (lambda: pf.Synchronization("B", strength=1.0, offsets=(0, 1, 2)), r"offsets = \[0, 1, 2\]: the term B"),
-        (lambda: pf.Synchronization(strength=1.0, offsets="ab"), r"offsets = 'ab': valid are integers"),
+        (lambda: pf.Synchronization(strength=1.0, offsets="ab"), r"offsets = 'ab': valid are lists of integers"),
         (lambda: problem("D", 3), r"model\.s = 3: .*term = 'D' needs s = 2"),
         (lambda: problem("B", 2), r"model\.s = 2: .*term = 'B' needs s = 3"),
         (lambda: problem("sum-w2", 1), r"model\.s = 1: .* needs s = 2 and more"),

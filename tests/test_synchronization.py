@@ -105,16 +105,16 @@ def test_two_rows_around_a_cycle_are_not():
     value, sigma = pf.synchronization_term(rows, cycles=True)
     assert (value, sigma.tolist()) == (1, [1, 0])
     bracket = pf.synchronization_bracket(rows, cycles=True, rng=0)
-    assert (bracket.lower, bracket.upper) == (0, 1)
-    assert bracket.gap == np.inf
+    assert (bracket.lower, bracket.upper, bracket.bounds["B"]) == (1, 1, 0)
 
 
 def test_the_price_of_a_cycle_falls_with_the_number_of_clusters():
     def price(m):  # of patching alone
         draws = [np.random.default_rng(seed).standard_normal((m, 2, 2)) for seed in range(4)]
-        return np.mean([pf.synchronization_bracket(rows, cycles=True, seconds=0, rng=0).gap for rows in draws])
+        brackets = [pf.synchronization_bracket(rows, cycles=True, seconds=0, rng=0) for rows in draws]
+        return np.mean([bracket.upper / bracket.bounds["B"] - 1 for bracket in brackets])
 
-    prices = [price(m) for m in (8, 40, 200)]
+    prices = [price(m) for m in (10, 40, 200)]
     assert prices[0] > 3 * prices[1] > 9 * prices[2] > 0
 
 
@@ -265,7 +265,10 @@ ROWS = np.ones((4, 3, 1))
         (lambda: pf.synchronization_term([["a"]]), "rows are not an array of numbers"),
         (lambda: pf.sum_w2_squared(ROWS[:, :1]), r"rows have shape \(4, 1, 1\)"),
         (lambda: pf.bound_B(np.where(np.arange(4)[:, None, None] == 2, np.nan, ROWS)), "rows of cluster 2"),
-        (lambda: pf.bound_B(ROWS, (0, 1)), r"offsets = \(0, 1\): valid are 3 integers that differ modulo the 4"),
+        (
+            lambda: pf.bound_B(ROWS, (0, 1)),
+            r"offsets = \(0, 1\): valid are 3 integers from −4 to 4 that differ modulo the 4",
+        ),
         (lambda: pf.bound_B(ROWS, (0, 1, 5)), r"offsets = \(0, 1, 5\)"),
         (lambda: pf.synchronization_term(ROWS, (0, 1, 0.5)), r"offsets = \(0, 1, 0.5\)"),
         (lambda: pf.synchronization_term(ROWS[:2]), "modulo the 2 clusters"),

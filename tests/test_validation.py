@@ -133,8 +133,8 @@ class Page(HTMLParser):
 
 def test_the_report_is_one_page_that_stands_on_its_own(claims, tmp_path, capsys):
     claims(sums=("holds", "1 + 1"), others=("holds", "2 + 0"), broken=("holds", "1 / 0"))
-    assert ledger.main(["--report", str(tmp_path / "new" / "page.html")]) == 1
-    text = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    assert ledger.main(["--report", str(tmp_path / "page.html")]) == 1
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.tags.count("svg") == 2 and not {"script", "img", "link", "iframe"} & set(page.tags)
     assert len(page.ids) == len(set(page.ids))
@@ -144,18 +144,13 @@ def test_the_report_is_one_page_that_stands_on_its_own(claims, tmp_path, capsys)
     assert "page.html" in capsys.readouterr().err
 
 
-def test_a_folder_gets_claims_html(claims, tmp_path):
+@pytest.mark.parametrize(("report", "words"), [("page.txt", "end in .html"), ("no/page.html", "does not exist")])
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(report, words, claims, tmp_path, capsys):
     claims(sums=("holds", "1 + 1"))
-    assert ledger.main(["--report", str(tmp_path / "folder")]) == 0
-    assert (tmp_path / "folder" / "claims.html").is_file()
-
-
-def test_a_report_that_cannot_be_written_is_refused_before_any_work(claims, tmp_path, capsys):
-    claims(sums=("holds", "1 + 1"))
-    (tmp_path / "file").write_text("")
-    assert ledger.main(["--report", str(tmp_path / "file" / "page.html")]) == 2
+    assert ledger.main(["--report", str(tmp_path / report)]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and "cannot be written" in err
+    assert out == "" and words in err
+    assert not list(tmp_path.glob("no*"))
 
 
 # --- the real claims --------------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def run(names=(), *, as_json=False, report=None):
     as_json : bool
         Print a JSON array, one object a claim, instead of the table.
     report : str or Path, optional
-        Write a page of HTML there: a file ``*.html``, or claims.html in a folder.
+        Write a page there: a file that ends in .html, in a folder that exists.
 
     Returns
     -------

@@ -41,20 +41,19 @@ svg {{ display: block; width: 26rem; max-width: 100%; height: auto; margin: .6re
 
 
 def report_file(path):
-    """Return the file of a report: the path itself if it ends in .html, else claims.html in that folder.
+    """Return the file of a report as a Path.
 
     Raises
     ------
     InvalidInput
-        If its folder does not exist and cannot be made.
+        If it does not end in .html, or its folder does not exist.
     """
     path = Path(path)
-    file = path if path.suffix == ".html" else path / "claims.html"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise pf.InvalidInput(f"report = {str(path)!r} cannot be written: {error.strerror}") from None
-    return file
+    if path.suffix != ".html":
+        raise pf.InvalidInput(f"report = {str(path)!r}: valid are files that end in .html")
+    if not path.parent.is_dir():
+        raise pf.InvalidInput(f"report = {str(path)!r}: the folder {str(path.parent)!r} does not exist")
+    return path
 
 
 def write_report(rows, file):

@@ -15,6 +15,7 @@ import numpy as np
 
 from particleflow.errors import InvalidInput
 from particleflow.integrators.state import NotFiniteError, State, mean_square
+from particleflow.values import is_real
 
 _COOLING = {
     "constant": lambda s: 1.0,
@@ -50,11 +51,11 @@ class Temperature:
     time: float = 1.0
 
     def __post_init__(self):
-        if not (_real(self.initial) and self.initial >= 0):
+        if not (is_real(self.initial) and self.initial >= 0):
             raise InvalidInput(f"flow.temperature = {self.initial!r}: valid are finite numbers from 0")
-        if self.law not in _COOLING:
+        if not (isinstance(self.law, str) and self.law in _COOLING):
             raise InvalidInput(f"flow.temperature.law = {self.law!r} is unknown; valid: {', '.join(_COOLING)}")
-        if not (_real(self.time) and self.time > 0):
+        if not (is_real(self.time) and self.time > 0):
             raise InvalidInput(f"flow.temperature.time = {self.time!r}: valid are finite numbers above 0")
 
     def __call__(self, t):
@@ -75,10 +76,13 @@ class Langevin:
         ``velocity(theta, out) -> parts``.
     seed : int
         Of the noise.
+    admissible : callable, optional
+        Sets the entries of an array (m, p) that no noise shall reach to 0.
     """
 
-    def __init__(self, controller, temperature, velocity, seed):
+    def __init__(self, controller, temperature, velocity, seed, admissible=None):
         self.controller, self.temperature, self.velocity, self.seed = controller, temperature, velocity, seed
+        self._admissible = admissible or (lambda theta: theta)
         self._sloped = None  # the cloud at which the slope was taken
 
     def start(self, theta, t_end):
@@ -101,7 +105,7 @@ class Langevin:
         theta = state.theta + h * self._slope
         amplitude = math.sqrt(2 * self.temperature(state.t) * h)
         if amplitude > 0:
-            theta += amplitude * noise(self.seed, state.steps, theta.shape)
+            theta += amplitude * self._admissible(noise(self.seed, state.steps, theta.shape))
         parts, speed = self._take_slope(theta)
         new = replace(
             state,
@@ -132,7 +136,3 @@ def noise(seed, step, shape):
 def stream(seed, number):
     """Return the bit generator with that number of a seed (Salmon et al. 2011: a counter instead of a state)."""
     return np.random.Philox(key=seed, counter=[0, 0, 0, number])
-
-
-def _real(value):
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,10 +8,12 @@ import math
 from dataclasses import dataclass
 
 from particleflow.errors import InvalidInput
+from particleflow.values import is_real
 
 _SAFETY = 0.9
 _SHRINK, _GROW = 0.2, 5.0
 _ERROR_FLOOR = 1e-4
+_MOST_STEPS = 1e15  # beyond, the number of a step is not exact as a float
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class FixedStep:
     step: float
 
     def __post_init__(self):
-        if not (math.isfinite(self.step) and self.step > 0):
+        if not (is_real(self.step) and self.step > 0):
             raise InvalidInput(f"flow.step = {self.step!r}: valid are finite numbers above 0")
 
     def grid(self, times, t_end):
         """Return times (any iterable) moved to the ends of steps, each once."""
+        if not t_end / self.step <= _MOST_STEPS:
+            raise InvalidInput(f"flow.step = {self.step!r}: to t_end = {t_end:g} it takes more than 1e15 steps")
         indices = sorted({max(1, round(t / self.step)) for t in times})
         snapped = [index * self.step for index in indices if index * self.step < t_end * (1 - 1e-12)]
         return [*snapped, t_end]
@@ -60,9 +64,9 @@ class PIController:
     atol: float
 
     def __post_init__(self):
-        if not (math.isfinite(self.rtol) and self.rtol > 0):
+        if not (is_real(self.rtol) and self.rtol > 0):
             raise InvalidInput(f"flow.rtol = {self.rtol!r}: valid are finite numbers above 0")
-        if not (math.isfinite(self.atol) and self.atol >= 0):
+        if not (is_real(self.atol) and self.atol >= 0):
             raise InvalidInput(f"flow.atol = {self.atol!r}: valid are finite numbers from 0")
 
     def grid(self, times, t_end):

@@ -5,6 +5,7 @@ import numpy as np
 from particleflow.errors import InvalidInput
 from particleflow.measure import Layout
 from particleflow.models.two_hidden_layers import TwoHiddenLayers
+from particleflow.values import integers, is_integer
 
 
 class HardSynchronized(TwoHiddenLayers):
@@ -168,9 +169,7 @@ def circulant_supports(m, offsets):
     InvalidInput
         If m is not a positive integer, or the offsets are not integers that differ modulo m.
     """
-    given = np.array(offsets)
-    if given.ndim != 1 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
-        raise InvalidInput(f"offsets = {offsets!r}: valid are lists of integers")
+    given = np.array(integers("offsets", offsets))
     _check_sizes(m, 1)
     if len(np.unique(given % m)) < len(given):
         raise InvalidInput(f"offsets = {given.tolist()} name a neuron twice: they must differ modulo m = {m}")
@@ -179,7 +178,7 @@ def circulant_supports(m, offsets):
 
 def _check_sizes(m, s):
     for name, value in (("m", m), ("s", s)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        if not is_integer(value):
             raise InvalidInput(f"{name} = {value!r}: valid are integers from 1")
     if s > m:
         raise InvalidInput(f"s = {s}: a cluster reads at most m = {m} neurons")

@@ -5,6 +5,7 @@ import numpy as np
 from particleflow.errors import InvalidInput
 from particleflow.measure import Layout
 from particleflow.models.two_hidden_layers import TwoHiddenLayers
+from particleflow.values import is_integer
 
 
 class ThreeLayer(TwoHiddenLayers):
@@ -29,7 +30,7 @@ class ThreeLayer(TwoHiddenLayers):
 
     def __init__(self, s, activation="relu"):
         super().__init__(activation)
-        if not isinstance(s, (int, np.integer)) or isinstance(s, bool) or s < 1:
+        if not is_integer(s):
             raise InvalidInput(f"model.s = {s!r}: valid are integers from 1")
         self.s = self.own = int(s)
 

@@ -25,7 +25,8 @@ SIZES = (20, 40, 80, 160, 320, 640)
 def excess(rng, m, d):
     """Return an upper bound of D_cyc/D_S − 1, averaged over independent Gaussian rows."""
     rows = (rng.normal(size=(m, 2, d)) for _ in range(16 if m < 160 else 4))
-    return float(np.mean([pf.synchronization_bracket(one, cycles=True, seconds=0, rng=0).gap for one in rows]))
+    brackets = [pf.synchronization_bracket(one, cycles=True, seconds=0, rng=0) for one in rows]
+    return float(np.mean([bracket.upper / bracket.bounds["B"] - 1 for bracket in brackets]))
 
 
 def check():

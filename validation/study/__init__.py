@@ -1,0 +1,1 @@
+"""The parts of `validation.numerical_study`: what is run, how, and what is drawn and written."""
