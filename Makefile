@@ -16,7 +16,7 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing particleflow into .venv; this takes about a minute."
