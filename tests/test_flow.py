@@ -347,8 +347,8 @@ def test_blow_up_is_found_where_it_happens(method):
 
 @pytest.mark.parametrize("speed", [math.nan, math.inf])
 def test_a_speed_that_is_no_number_is_not_stationary(speed):
-    assert pf.Stationary(1e300).watch(SimpleNamespace(speed=speed)) is None
-    assert pf.EnergyBelow(1e300).watch(SimpleNamespace(energy=speed)) is None
+    assert pf.Stationary(1e300).watch(SimpleNamespace(estimated=False, speed=speed)) is None
+    assert pf.EnergyBelow(1e300).watch(SimpleNamespace(estimated=False, energy=speed)) is None
 
 
 MOMENTS = ("start", "measure", "record", "watch", "finish")
