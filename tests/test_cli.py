@@ -241,7 +241,7 @@ COMBINED = {
     ),
     "particles in a data file": (["initial={law = 'file', file = 'groups.h5'}"], ["initial.file", "groups.h5"]),
     "an initial energy that overflows": (["initial.radius=1e200"], ["initial measure", "infinite"]),
-    "too many particles for the memory": (["model.particles=1000000000000000"], ["memory"]),
+    "too many particles for the memory": (["model.particles=1000000000000"], ["memory"]),
     "a name too long for the data": ([f"data.file={300 * 'd'}.csv"], ["data.file", "ddd"]),
     "a name too long for the particles": ([f"initial={{law = 'file', file = '{300 * 'd'}.npz'}}"], ["initial.file"]),
 }
