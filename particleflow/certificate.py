@@ -126,7 +126,7 @@ def certify(energy, measure, *, tolerance=1e-3, seconds=10.0, rng=0):
     >>> energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), ([[-1.0], [1.0]], [1.0, 1.0]), strength=0.1)
     >>> result = pf.solve(energy, pf.sphere(10, 1, rng=0), t_end=50.0)
     >>> certificate = pf.certify(energy, result.measure)
-    >>> certificate.verdict, certificate.relative_gap < 1e-6
+    >>> certificate.verdict, certificate.relative_gap < 1e-4
     ('proof', True)
     """
     begin = time.perf_counter()

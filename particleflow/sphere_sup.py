@@ -3,7 +3,8 @@
 In closed form for linear σ and for d = 1, and exactly for d = 2 by the arcs of the circle.
 
 Rounding. S = Σ_j |q_j|‖x_j‖ bounds h, and it bounds what goes wrong: every upper bound here carries an allowance of
-16 ε S (ε = 2^−52), more than the sum of all rounding errors, so that it holds in exact arithmetic too.
+16 ε S (ε = 2^−52), and n 2^−61 S for sums in fixed point or n ε S for plain ones. That is more than the sum of all
+rounding errors: the bounds hold in exact arithmetic too.
 """
 
 from dataclasses import dataclass
