@@ -58,6 +58,7 @@ _ROOMS = {
     "penalties": ("Synchronization",),
     "energy": ("EmpiricalEnergy", "KernelEnergy", "PopulationEnergy"),
     "reference.conditional_gradient": ("Optimum", "global_minimum"),
+    "reference.circle_grid": ("CircleSolution", "solve_on_circle"),
     "order_parameters": ("overlaps",),
     "integrators.tableaus": ("TABLEAUS", "Tableau"),
     "integrators.step_size": ("FixedStep", "PIController"),
