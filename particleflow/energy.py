@@ -17,9 +17,10 @@ from particleflow.datasets import Dataset, dataset_from_arrays
 from particleflow.errors import InvalidInput, require_exchangeable
 from particleflow.kernels import PopulationKernel
 from particleflow.losses import get_loss
-from particleflow.measure import Layout
+from particleflow.measure import EmpiricalMeasure, Layout
+from particleflow.metrics import ConicMetric, NeuronsVelocity, points_velocity
 from particleflow.models.population import make_population_velocity
-from particleflow.pair_kernels import check_start, make_pair_velocity
+from particleflow.pair_kernels import check_start, make_forces, make_pair_velocity
 from particleflow.regularizers import get_regularizer
 from particleflow.values import is_real
 
@@ -38,7 +39,8 @@ class Energy(Protocol):
         """Return ``velocity(theta, out) -> parts`` for m particles.
 
         It fills out (m, p) with −∇G(θ_i, μ_m) and returns the parts of L[μ_m], a dict of name → float. Where the
-        velocity jumps it may offer `contacts`, `hold` and `settle`, as `particleflow.models.sliding` does.
+        velocity jumps it may offer `contacts`, `hold` and `settle`, as `particleflow.models.sliding` does; in another
+        metric than the Euclidean it offers `speed(theta, slope)`, as `particleflow.metrics` does.
         """
 
     def potential(self, theta, measure):
@@ -116,18 +118,33 @@ class EmpiricalEnergy(_NetworkEnergy):
         λ ≥ 0.
     synchronization : Synchronization, optional
         The penalty γ·D that makes a three-layer network a soft synchronised one.
+    metric : ConicMetric, optional
+        The rates of norms and directions of two-layer neurons; by default those of −∇G, α = ½ and β = 1.
 
     Raises
     ------
     InvalidInput
         If a name is unknown, λ is negative or not finite, the data are unusable, the loss is not defined for the
-        targets, or the penalty not for the model.
+        targets, or the penalty or the metric not for the model.
     """
 
     kernel = "empirical"
 
-    def __init__(self, model, data, *, loss="squared", regularizer="path-norm", strength=0.0, synchronization=None):
+    def __init__(
+        self,
+        model,
+        data,
+        *,
+        loss="squared",
+        regularizer="path-norm",
+        strength=0.0,
+        synchronization=None,
+        metric=None,
+    ):
         super().__init__(model, regularizer, strength)
+        if metric is not None and model.kind != "two-layer":
+            raise InvalidInput(f"energy.metric is not defined for the {model.kind} model; valid: two-layer")
+        self.metric = metric
         if synchronization is not None:
             synchronization.check(model.kind, getattr(model, "s", 0))
         self.synchronization = synchronization
@@ -143,7 +160,8 @@ class EmpiricalEnergy(_NetworkEnergy):
     def make_velocity(self, m):
         """Return the velocity −∇G of m particles; its parts are "risk", "regularization" and "synchronization"."""
         velocity = self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m)
-        return self._penalized(velocity)
+        velocity = self._penalized(velocity)
+        return velocity if self.metric is None else NeuronsVelocity(velocity, self.metric, m, self.layout.size)
 
     def make_batch_velocity(self, m, size):
         """Return ``velocity(rows, theta, out) -> parts``: velocity and energy on `size` rows of the data only."""
@@ -186,6 +204,8 @@ class EmpiricalEnergy(_NetworkEnergy):
         tables = super().describe()
         if self.synchronization is not None:
             tables["energy"]["synchronization"] = self.synchronization.describe()
+        if self.metric is not None:
+            tables["energy"]["metric"] = self.metric.describe()
         return tables
 
     def _penalized(self, velocity):
@@ -313,3 +333,73 @@ class KernelEnergy:
 
     def __repr__(self):
         return f"KernelEnergy({self.kernel.field.__name__}, {self.kernel.interaction.__name__}, d={self.d})"
+
+
+class ConicEnergy:
+    """The energy of weighted points in R^d or on a torus, L = C − 2∫F dν + ∬K dν dν + λ|ν|, in the conic metric.
+
+    A particle is θ = (r, x) and ν = (1/m) Σ_i r_i|r_i| δ_{x_i}: r² is its mass and the sign of r that of its mass. With
+    g(x) = ±(∫K(x, x') ν(dx') − F(x)) + λ/2, ± that sign, the flow is ṙ = −2α r g(x) and ẋ = −β∇g(x). This is the
+    problem and the dynamics of Chizat (2022) for a squared loss, L being twice the objective there with penalty λ/2.
+
+    Parameters
+    ----------
+    kernel : PairKernel
+        F, K and C. On a torus the points move on R^d; `numpy.mod` by `kernel.period` gives their places.
+    d : int
+        Dimension of the points; their blocks are called "r" and "x".
+    strength : float
+        λ ≥ 0.
+    metric : ConicMetric
+        α and β.
+
+    Raises
+    ------
+    InvalidInput
+        If d is not a positive integer, the kernel is not made for it, or λ is negative or not finite.
+
+    References
+    ----------
+    Chizat 2022, *Sparse optimization on measures with over-parameterized gradient descent*, Math. Program. 194, §2.
+    """
+
+    def __init__(self, kernel, d, *, strength=0.0, metric=None):
+        self.points = KernelEnergy(kernel, d)
+        if not (is_real(strength) and strength >= 0):
+            raise InvalidInput(f"energy.strength = {strength!r}: valid are finite numbers from 0")
+        self.kernel, self.d, self.strength = kernel, self.points.d, float(strength)
+        self.metric = ConicMetric() if metric is None else metric
+
+    @property
+    def layout(self):
+        """The layout of a particle."""
+        return Layout((("r", ()), ("x", (("coordinate", self.d),))))
+
+    def check(self, measure):
+        """Raise `InvalidInput` unless a flow of the points alone can start from their places (`KernelEnergy.check`)."""
+        self.points.check(EmpiricalMeasure(measure["x"], self.points.layout))
+
+    def make_velocity(self, m):
+        """Return the velocity of m particles; its parts are "field", "interaction" and "regularization" = λ|ν|."""
+        return points_velocity(make_forces(self.kernel, self.d), self.strength, self.metric, m)
+
+    def potential(self, theta, measure):
+        """Return G(θ_i, ν) = r_i² g(x_i) for particles theta of shape (m', 1 + d), shape (m',)."""
+        r, weights = theta[:, 0], measure["r"] * np.abs(measure["r"])
+        pull = self.kernel.K(theta[:, 1:], measure["x"]) @ weights / measure.m - self.kernel.F(theta[:, 1:])
+        return r * np.abs(r) * pull + 0.5 * self.strength * r * r
+
+    def conserved(self, theta):
+        """Return what the exact flow conserves: nothing in general."""
+        return {}
+
+    def describe(self):
+        """Return the [model] and [energy] tables of a configuration."""
+        tables = self.points.describe()
+        return {**tables, "energy": {**tables["energy"], "strength": self.strength, "metric": self.metric.describe()}}
+
+    def __repr__(self):
+        return (
+            f"ConicEnergy({self.kernel.field.__name__}, {self.kernel.interaction.__name__}, d={self.d}, "
+            f"strength={self.strength:g}, metric={self.metric})"
+        )

@@ -1,6 +1,7 @@
 """Methods by name: which settings each takes, and how it is made ready for an energy.
 
 - euler, heun, rk4: fixed steps; bs23, dopri5: adaptive steps (`particleflow.integrators.runge_kutta`)
+- mirror: fixed steps that multiply weights (`particleflow.integrators.mirror`)
 - langevin: noise (`particleflow.integrators.langevin`)
 - sgd, adam: training loops (`particleflow.integrators.optimizers`)
 """
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 
 from particleflow.errors import InvalidInput
 from particleflow.integrators.langevin import Langevin, Temperature
+from particleflow.integrators.mirror import MirrorDescent
 from particleflow.integrators.optimizers import SGD, Adam, Batches
 from particleflow.integrators.runge_kutta import RungeKutta
 from particleflow.integrators.step_size import FixedStep, PIController
-from particleflow.integrators.tableaus import TABLEAUS, Tableau
+from particleflow.integrators.tableaus import EULER, TABLEAUS, Tableau
 from particleflow.observers import EnergyBalance, EnergyParts, FreeEnergy, Invariants, StepCount
 from particleflow.values import is_integer, is_real
 
@@ -61,7 +63,7 @@ class Method:
     plan : callable
         ``plan(method, energy, measure, t_end, seed, **settings) -> Plan``.
     tableau : Tableau or None
-        Of a Runge–Kutta method.
+        Of a Runge–Kutta method, or of one that differs from it by a retraction: these know metrics.
     """
 
     name: str
@@ -103,6 +105,9 @@ def plan(name, settings, *, energy, measure, t_end, seed):
     """
     given = check(name, settings, t_end)
     method = _method(name)
+    if method.tableau is None and getattr(energy, "metric", None) is not None:
+        valid = ", ".join(known for known, other in METHODS.items() if other.tableau is not None)
+        raise InvalidInput(f"flow.method = {method.name!r} does not go with energy.metric; valid: {valid}")
     return method.plan(method, energy, measure, t_end, seed, **given)
 
 
@@ -153,17 +158,23 @@ def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol):
     return Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
 
 
-def _fixed(method, energy, measure, t_end, seed, *, step, monotone):
+def _fixed(method, energy, measure, t_end, seed, *, step, monotone, scheme=RungeKutta):
     controller = FixedStep(step)
     if not isinstance(monotone, bool):
         raise InvalidInput(f"flow.monotone = {monotone!r}: valid are true or false")
 
     def build():
         velocity, shape = energy.make_velocity(measure.m), measure.particles.shape
-        return RungeKutta(method.tableau, controller, velocity, shape, monotone=monotone)
+        return scheme(method.tableau, controller, velocity, shape, monotone=monotone)
 
     settings = {"step": step} | ({"monotone": True} if monotone else {})
     return Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+
+
+def _mirror(method, energy, measure, t_end, seed, **settings):
+    if energy.layout.names != ("r", "x"):
+        raise InvalidInput('flow.method = "mirror" needs weighted points (r, x), those of a ConicEnergy')
+    return _fixed(method, energy, measure, t_end, seed, scheme=MirrorDescent, **settings)
 
 
 def _langevin(method, energy, measure, t_end, seed, *, step, temperature):
@@ -219,15 +230,18 @@ def _of_tableau(tableau):
     if tableau.adaptive:
         settings, manner, plan = {"rtol": RTOL, "atol": ATOL}, "chooses its steps by flow.rtol", _adaptive
     else:
-        settings, manner, plan = {**_STEP, "monotone": False}, "takes steps of a fixed size, flow.step", _fixed
+        settings, manner, plan = _FIXED, _OF_FIXED_SIZE, _fixed
     return Method(tableau.name, settings, manner, plan, tableau)
 
 
 _STEP = {"step": _REQUIRED}
+_FIXED = {**_STEP, "monotone": False}
+_OF_FIXED_SIZE = "takes steps of a fixed size, flow.step"
 _LOOP = {"learning_rate": _REQUIRED, "steps": _REQUIRED, "batch_size": None}
 _NOISE = "takes noise of flow.temperature in steps of flow.step"
 _COUNTED = "takes flow.steps steps of flow.learning_rate"
 METHODS = {name: _of_tableau(tableau) for name, tableau in TABLEAUS.items()} | {
+    "mirror": Method("mirror", _FIXED, _OF_FIXED_SIZE, _mirror, EULER),
     "langevin": Method("langevin", {**_STEP, "temperature": _REQUIRED}, _NOISE, _langevin),
     "sgd": Method("sgd", _LOOP, _COUNTED, _optimizer),
     "adam": Method("adam", _LOOP, _COUNTED, _optimizer),

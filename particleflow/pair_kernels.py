@@ -287,39 +287,75 @@ def _refuse_coincidence(measure):
 
 def make_pair_velocity(kernel, m, d):
     """Return ``velocity(theta, out) -> parts`` for m particles in R^d; its parts are "field" and "interaction"."""
-    gradient, total = np.empty(d), np.empty(d)
-    compiled = _compiled_pair_velocity()
+    forces, weights, potential = make_forces(kernel, d), np.ones(m), np.empty(m)
 
     def velocity(theta, out):
-        field, interaction = compiled(
-            theta, kernel.field, kernel.interaction, kernel.parameters, kernel.singular, gradient, total, out
-        )
-        return {"field": kernel.constant - 2 * field, "interaction": interaction}
+        return forces(theta, weights, potential, out)
 
     return velocity
 
 
-def _pair_velocity(theta, field, interaction, parameters, singular, gradient, total, out):
+def make_forces(kernel, d):
+    """Return ``forces(theta, weights, potential, out) -> parts`` for points in R^d with weights q_i of any sign.
+
+    Of the measure ν = (1/m) Σ_i q_i δ_{θ_i} it fills potential (m,) with P = ∫K(θ_i, θ') ν(dθ') − F(θ_i) and out (m, d)
+    with −∇P(θ_i), and returns the parts of C − 2∫F dν + ∬K dν dν, "field" and "interaction".
+    """
+    gradient, total = np.empty(d), np.empty(d)
+    compiled = _compiled_forces()
+
+    def forces(theta, weights, potential, out):
+        field, interaction = compiled(
+            theta,
+            weights,
+            kernel.field,
+            kernel.interaction,
+            kernel.parameters,
+            kernel.singular,
+            gradient,
+            total,
+            potential,
+            out,
+        )
+        return {"field": kernel.constant - 2 * field, "interaction": interaction}
+
+    return forces
+
+
+def _forces(theta, weights, field, interaction, parameters, singular, gradient, total, potential, out):
     m, d = theta.shape
     fields = 0.0
     interactions = 0.0
     for i in range(m):
         total[:] = 0.0
+        pull = 0.0
         for j in range(m):
             if singular and i == j:
                 continue
-            interactions += interaction(theta[i], theta[j], parameters, gradient)
+            pull += weights[j] * interaction(theta[i], theta[j], parameters, gradient)
             for k in range(d):
-                total[k] += gradient[k]
-        fields += field(theta[i], parameters, gradient)
+                total[k] += weights[j] * gradient[k]
+        interactions += weights[i] * pull
+        own = field(theta[i], parameters, gradient)
+        fields += weights[i] * own
+        potential[i] = pull / m - own
         for k in range(d):
             out[i, k] = gradient[k] - total[k] / m
     return fields / m, interactions / (m * m)
 
 
 @cache
-def _compiled_pair_velocity():
+def _compiled_forces():
     signature = types.UniTuple(types.float64, 2)(
-        _CLOUD, _FIELD, _INTERACTION, _VECTOR, types.boolean, _VECTOR, _VECTOR, _CLOUD
+        _CLOUD,
+        _VECTOR,
+        _FIELD,
+        _INTERACTION,
+        _VECTOR,
+        types.boolean,
+        _VECTOR,
+        _VECTOR,
+        _VECTOR,
+        _CLOUD,
     )
-    return njit(signature, cache=True, nogil=True, error_model="numpy")(_pair_velocity)
+    return njit(signature, cache=True, nogil=True, error_model="numpy")(_forces)

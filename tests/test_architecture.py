@@ -17,6 +17,7 @@ LEVELS = (
         "assignment",
         "activations",
         "losses",
+        "metrics",
         "regularizers",
         "datasets",
         "entropy",

@@ -32,7 +32,8 @@ class RungeKutta:
     controller : FixedStep or PIController
         The step size; a PIController needs an adaptive tableau.
     velocity : callable
-        ``velocity(theta, out) -> parts``.
+        ``velocity(theta, out) -> parts``; one in another metric than the Euclidean offers ``speed(theta, slope)``, the
+        mean square speed in it.
     shape : tuple of int
         (m, p).
     monotone : bool
@@ -51,6 +52,7 @@ class RungeKutta:
         self._stage = np.empty(shape)
         self._sloped = None  # the cloud at which slope 0 was taken
         self._contacts = hasattr(velocity, "contacts")
+        self._mean_square = getattr(velocity, "speed", lambda _, slope: mean_square(slope))
 
     def start(self, theta, t_end):
         """Return the state at time 0; an adaptive method chooses its first step (Hairer et al. 1993, §II.4)."""
@@ -146,7 +148,7 @@ class RungeKutta:
             stage = theta if i == last and self.tableau.first_same_as_last else self._stage
             combine(state.theta, self._slopes, self._stages[i], h, stage)
             self._last_parts = self.velocity(stage, self._slopes[i])
-            self._speeds[i] = mean_square(self._slopes[i])
+            self._speeds[i] = self._mean_square(stage, self._slopes[i])
         if not self.tableau.first_same_as_last:
             combine(state.theta, self._slopes, self._weights, h, theta)
         return theta, state.dissipated + h * float(self._weights @ self._speeds)
@@ -197,7 +199,7 @@ class RungeKutta:
 
     def _take_slope(self, theta):
         parts = self.velocity(theta, self._slopes[0])
-        self._speeds[0] = mean_square(self._slopes[0])
+        self._speeds[0] = self._mean_square(theta, self._slopes[0])
         self._sloped = theta
         return parts, float(self._speeds[0])
 
