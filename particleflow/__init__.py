@@ -80,6 +80,7 @@ _ROOMS = {
         "EnergyConfig",
         "FlowConfig",
         "InitialConfig",
+        "MetricConfig",
         "ModelConfig",
         "OutputConfig",
         "SynchronizationConfig",

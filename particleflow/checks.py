@@ -68,6 +68,12 @@ def integers(value):
     return isinstance(value, (list, tuple)) and len(value) > 0 and all(is_integer(item, -(10**12)) for item in value)
 
 
+@_check("a list of finite numbers")
+def reals(value):
+    """Check for a list of numbers."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(map(real, value))
+
+
 @_check("a table of finite numbers, or lists of them")
 def numbers(value):
     """Check for a table of numbers and (nested) lists of numbers."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from particleflow import methods
 from particleflow.built_in_kernels import build_kernel
 from particleflow.checks import STOP_RULES, integer
 from particleflow.config_tables import (
@@ -24,10 +25,10 @@ from particleflow.config_tables import (
     key_name,
 )
 from particleflow.datasets import load_dataset
-from particleflow.energy import EmpiricalEnergy, KernelEnergy, PopulationEnergy
+from particleflow.energy import ConicEnergy, EmpiricalEnergy, KernelEnergy, PopulationEnergy
 from particleflow.errors import InvalidInput
 from particleflow.flow import single_threaded_blas, solve
-from particleflow.measure import LAWS, POINT_LAWS, measure_from_file
+from particleflow.measure import LAWS, POINT_LAWS, EmpiricalMeasure, measure_from_file
 from particleflow.models import build_model
 from particleflow.models.hard_synchronized import bernoulli_supports, circulant_supports, exact_supports
 from particleflow.penalties import Synchronization
@@ -80,6 +81,7 @@ class Config(Table):
             self._check_population()
         if self.energy.synchronization is not None:
             self._penalty.check(self.model.kind, self.model.s)
+        self._check_metric()
 
     @property
     def _laws(self):
@@ -123,6 +125,24 @@ class Config(Table):
         ):
             if value != valid:
                 raise InvalidInput(f'{name} = {value!r} does not go with energy.kernel = "population"')
+
+    def _check_metric(self):
+        """Check what goes with energy.metric only, and give weighted points their weights."""
+        if self.energy.metric is not None:
+            methods.check_metric(self.flow.method)
+            if self.model.kind not in ("two-layer", PARTICLES):
+                raise InvalidInput(f'energy.metric does not apply to model.kind = "{self.model.kind}"')
+        if not self.energy.weighted:
+            self.initial._bar(
+                ("weights",), "particles without weights: they are those of a pair kernel with energy.metric"
+            )
+            if self.flow.method == "mirror":
+                raise InvalidInput('flow.method = "mirror" needs weighted points: a pair kernel with energy.metric')
+        elif self.initial.law == "file":
+            self.initial._bar(("weights",), 'initial.law = "file"')
+        else:
+            weights = self.initial.weights or (1.0, -1.0)
+            object.__setattr__(self, "initial", replace(self.initial, weights=weights))
 
     def to_dict(self):
         """Return the tables as nested dicts, without what is unset."""
@@ -197,20 +217,34 @@ class Config(Table):
                 raise InvalidInput(f"model.particles = {m}, but initial.file holds {measure.m}")
             return measure
         rng = np.random.default_rng(self._seeds["particles"])
-        if initial.law == "uniform":
-            low = 0.0 if initial.low is None else initial.low
-            return POINT_LAWS["uniform"](m, energy.layout, low=low, high=initial.high, rng=rng)
+        if self.model.kind == PARTICLES:
+            return self._points(energy, rng)
         if self.model.kind == "two-layer":
             return LAWS[initial.law](m, energy.d, radius=initial.radius, rng=rng)
-        if self.model.kind == PARTICLES:
-            return POINT_LAWS[initial.law](m, energy.layout, radius=initial.radius, rng=rng)
         measure = LAWS[initial.law](m, energy.layout, radius=initial.radius, rng=rng)
         return measure.push_forward(energy.model.admissible)
 
+    def _points(self, energy, rng):
+        """Draw points, which under energy.metric have the weights of a list in turn."""
+        initial, m = self.initial, self.model.particles
+        layout = energy.points.layout if self.energy.weighted else energy.layout
+        if initial.law == "uniform":
+            low = 0.0 if initial.low is None else initial.low
+            points = POINT_LAWS["uniform"](m, layout, low=low, high=initial.high, rng=rng)
+        else:
+            points = POINT_LAWS[initial.law](m, layout, radius=initial.radius, rng=rng)
+        if not self.energy.weighted:
+            return points
+        return EmpiricalMeasure.from_blocks(energy.layout, r=np.resize(initial.weights, m), x=points.particles)
+
     def _energy(self):
         data, table, model = self.data, self.energy, self.model
+        metric = None if table.metric is None else table.metric.build()
         if table.of_pairs:
-            return KernelEnergy(build_kernel(table.kernel, table.parameters, model.d), model.d)
+            kernel = build_kernel(table.kernel, table.parameters, model.d)
+            if table.weighted:
+                return ConicEnergy(kernel, model.d, strength=table.strength, metric=metric)
+            return KernelEnergy(kernel, model.d)
         regularization = {"regularizer": table.regularizer, "strength": table.strength}
         rng = np.random.default_rng(self._seeds["data"])
         network = _network(model, model.particles, np.random.default_rng(self._seeds["supports"]))
@@ -232,7 +266,9 @@ class Config(Table):
                 rng=rng,
             )
         penalty = None if table.synchronization is None else self._penalty
-        return EmpiricalEnergy(network, dataset, loss=table.loss, synchronization=penalty, **regularization)
+        return EmpiricalEnergy(
+            network, dataset, loss=table.loss, synchronization=penalty, metric=metric, **regularization
+        )
 
 
 def _network(table, m, rng):

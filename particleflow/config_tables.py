@@ -17,6 +17,7 @@ from particleflow.checks import (
     numbers,
     positive,
     real,
+    reals,
     stop,
     text,
     texts,
@@ -24,6 +25,7 @@ from particleflow.checks import (
 from particleflow.errors import InvalidInput
 from particleflow.losses import LOSSES
 from particleflow.measure import LAWS, POINT_LAWS
+from particleflow.metrics import ConicMetric
 from particleflow.models import MODELS
 from particleflow.penalties import ROWS, TERMS
 from particleflow.regularizers import REGULARIZERS
@@ -153,6 +155,22 @@ class SynchronizationConfig(Table):
 
 
 @dataclass(frozen=True)
+class MetricConfig(Table):
+    """[energy.metric]: the rates of masses and positions; with it the points of a pair kernel have weights."""
+
+    masses: float = _key(nonnegative)
+    positions: float = _key(nonnegative)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.build()
+
+    def build(self):
+        """Return the `ConicMetric`."""
+        return ConicMetric(masses=self.masses, positions=self.positions)
+
+
+@dataclass(frozen=True)
 class EnergyConfig(Table):
     """[energy]: the regularised risk, or a pair kernel."""
 
@@ -162,23 +180,33 @@ class EnergyConfig(Table):
     kernel: str = _key(choice(("empirical", "population", *PAIR_KERNELS)), "empirical")
     parameters: dict = field(default_factory=dict, metadata={"check": numbers})
     synchronization: SynchronizationConfig | None = None
+    metric: MetricConfig | None = None
 
     def __post_init__(self):
         super().__post_init__()
         kernel = f'energy.kernel = "{self.kernel}"'
         if self.of_pairs:
-            self._bar(("loss", "regularizer", "strength", "synchronization"), kernel)
+            self._bar(("loss", "regularizer", "synchronization"), kernel)
+            if self.weighted:
+                self._fill(strength=0.0)
+            else:
+                self._bar(("strength",), f"{kernel} without energy.metric")
             return
         if self.parameters:
             raise InvalidInput(f"energy.parameters does not apply to {kernel}")
         if self.kernel == "population":
-            self._bar(("synchronization",), kernel)
+            self._bar(("synchronization", "metric"), kernel)
         self._fill(loss="squared", regularizer="path-norm", strength=0.0)
 
     @property
     def of_pairs(self):
         """Whether it is the energy of a pair kernel."""
         return self.kernel in PAIR_KERNELS
+
+    @property
+    def weighted(self):
+        """Whether it is the energy of weighted points."""
+        return self.of_pairs and self.metric is not None
 
 
 @dataclass(frozen=True)
@@ -189,6 +217,7 @@ class InitialConfig(Table):
     radius: float | None = _key(positive, None)
     low: float | None = _key(real, None)
     high: float | None = _key(real, None)
+    weights: tuple | None = _key(reals, None)
     file: str | None = _key(text, None)
 
     def __post_init__(self):
@@ -249,13 +278,14 @@ NESTED = {
         "output": OutputConfig,
     },
     DataConfig: {"teacher": TeacherConfig},
-    EnergyConfig: {"synchronization": SynchronizationConfig},
+    EnergyConfig: {"synchronization": SynchronizationConfig, "metric": MetricConfig},
 }
 """The tables in each table; those of the whole configuration under None."""
 
 _PATHS = {
     TeacherConfig: "data.teacher.",
     SynchronizationConfig: "energy.synchronization.",
+    MetricConfig: "energy.metric.",
     **{table: f"{name}." for name, table in NESTED[None].items()},
 }
 

@@ -105,10 +105,16 @@ def plan(name, settings, *, energy, measure, t_end, seed):
     """
     given = check(name, settings, t_end)
     method = _method(name)
-    if method.tableau is None and getattr(energy, "metric", None) is not None:
-        valid = ", ".join(known for known, other in METHODS.items() if other.tableau is not None)
-        raise InvalidInput(f"flow.method = {method.name!r} does not go with energy.metric; valid: {valid}")
+    if getattr(energy, "metric", None) is not None:
+        check_metric(name)
     return method.plan(method, energy, measure, t_end, seed, **given)
+
+
+def check_metric(name):
+    """Raise `InvalidInput` if a method knows the Euclidean metric only."""
+    if _method(name).tableau is None:
+        valid = ", ".join(known for known, other in METHODS.items() if other.tableau is not None)
+        raise InvalidInput(f"flow.method = {name!r} does not go with energy.metric; valid: {valid}")
 
 
 def check(name, settings, t_end):
@@ -173,7 +179,7 @@ def _fixed(method, energy, measure, t_end, seed, *, step, monotone, scheme=Runge
 
 def _mirror(method, energy, measure, t_end, seed, **settings):
     if energy.layout.names != ("r", "x"):
-        raise InvalidInput('flow.method = "mirror" needs weighted points (r, x), those of a ConicEnergy')
+        raise InvalidInput('flow.method = "mirror" needs weighted points (r, x): a pair kernel with energy.metric')
     return _fixed(method, energy, measure, t_end, seed, scheme=MirrorDescent, **settings)
 
 

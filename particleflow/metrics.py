@@ -36,9 +36,9 @@ class ConicMetric:
         for name in ("masses", "positions"):
             value = getattr(self, name)
             if not (is_real(value) and value >= 0):
-                raise InvalidInput(f"metric.{name} = {value!r}: valid are finite numbers from 0")
+                raise InvalidInput(f"energy.metric.{name} = {value!r}: valid are finite numbers from 0")
         if self.masses == self.positions == 0:
-            raise InvalidInput("metric.masses and metric.positions are both 0: nothing would move")
+            raise InvalidInput("energy.metric.masses and energy.metric.positions are both 0: nothing would move")
 
     def describe(self):
         """Return the table energy.metric of a configuration."""

@@ -34,9 +34,10 @@ def positions_figure(trajectory):
         If the particles are not points in one or two dimensions.
     """
     layout = trajectory.layout
-    require(layout.names == ("x",), trajectory, "does not hold particles that are points in space")
-    require(layout.size <= 2, trajectory, f"has particles in R^{layout.size}: positions can be drawn for one or two")
-    return _paths(trajectory) if layout.size == 1 else _clouds(trajectory)
+    require(layout.names in (("x",), ("r", "x")), trajectory, "does not hold particles that are points in space")
+    d = trajectory.particles(-1)["x"].shape[1]
+    require(d <= 2, trajectory, f"has particles in R^{d}: positions can be drawn for one or two")
+    return _paths(trajectory) if d == 1 else _clouds(trajectory)
 
 
 def _paths(trajectory):
@@ -58,7 +59,9 @@ def _paths(trajectory):
         _name_the_period(axes.yaxis, period)
         axes.set_ylim(0, period)
     bins = int(np.clip(2 * len(end) ** 0.5, 20, 60))  # of the whole panel: a cloud that has collapsed fills one
-    side.hist(end, bins, range=axes.get_ylim(), density=True, orientation="horizontal", color=_COLOR, alpha=0.5)
+    masses = trajectory.particles(-1)["r"] ** 2 if "r" in trajectory.layout.names else None
+    bars = {"range": axes.get_ylim(), "weights": masses, "density": True, "orientation": "horizontal"}
+    side.hist(end, bins, **bars, color=_COLOR, alpha=0.5)
     rug = side.get_yaxis_transform()
     side.plot(np.full(len(chosen), 0.02), end[chosen], "_", transform=rug, color="black", ms=4, mew=0.4)
     side.set(title=time_label(trajectory.time[-1]), xlabel="density")

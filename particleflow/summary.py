@@ -44,7 +44,7 @@ def summarize(trajectory):
     for name in ("learning_rate", "batch_size", "temperature", "monotone"):
         if name in flow:
             summary[name] = flow[name]
-    if flow["method"] == "euler":
+    if flow["method"] == "euler" and "metric" not in config["energy"]:
         # a gradient step of size η on L advances the flow by 2η/m
         summary["learning_rate"] = flow["step"] * trajectory.m / 2
     return _plain(summary)
@@ -93,7 +93,7 @@ def _method(summary):
         text += f", rtol {summary['tolerance']:g}"
     if summary["step"] is not None:
         text += f", step {summary['step']:g}"
-    if summary["method"] == "euler":
+    if summary["method"] == "euler" and "learning_rate" in summary:
         text += f" (gradient descent with learning rate {summary['learning_rate']:g})"
     elif "learning_rate" in summary:
         text += f", learning rate {summary['learning_rate']:g}"
@@ -118,13 +118,21 @@ def _energy(table):
         text = f"{table['loss']} loss + {table['strength']:g} × {table['regularizer']}"
         if penalty := table.get("synchronization"):
             text += f" + {penalty['strength']:g} × {penalty['term']} of the rows {penalty['rows']}"
-        return f"{text}, {table['kernel']} kernel"
+        return f"{text}, {table['kernel']} kernel{_metric(table)}"
     given = table.get("parameters", {})
     if table["kernel"] == "pair":
         names, given = f"field {table['field']}, interaction {table['interaction']}", {"parameters": given}
     else:
         names = f"{table['kernel']} kernel"
-    return ", ".join([names, *(f"{name} {_parameter(value)}" for name, value in given.items())])
+    total = [f"{table['strength']:g} × total mass"] if "strength" in table else []
+    return ", ".join([names, *(f"{name} {_parameter(value)}" for name, value in given.items()), *total]) + _metric(
+        table
+    )
+
+
+def _metric(table):
+    rates = table.get("metric")
+    return f", metric of rates {rates['masses']:g} (masses), {rates['positions']:g} (positions)" if rates else ""
 
 
 def _parameter(value):

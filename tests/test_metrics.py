@@ -179,9 +179,9 @@ def test_the_balance_of_relu_networks_closes_at_any_rates(rates):
 
 def test_metrics_that_make_no_sense_are_refused():
     for rates, words in (
-        ((-1.0, 1.0), r"^metric.masses = -1.0: valid are finite numbers from 0$"),
-        ((1.0, np.inf), r"^metric.positions = inf: valid"),
-        ((0.0, 0.0), r"^metric.masses and metric.positions are both 0: nothing would move$"),
+        ((-1.0, 1.0), r"^energy.metric.masses = -1.0: valid are finite numbers from 0$"),
+        ((1.0, np.inf), r"^energy.metric.positions = inf: valid"),
+        ((0.0, 0.0), r"^energy.metric.masses and energy.metric.positions are both 0: nothing would move$"),
     ):
         with pytest.raises(pf.InvalidInput, match=words):
             pf.ConicMetric(*rates)
@@ -204,3 +204,67 @@ def test_mirror_descent_needs_weights():
     energy = pf.KernelEnergy(pf.dirichlet(2, [0.0]), 1)
     with pytest.raises(pf.InvalidInput, match=r"^flow.method = \"mirror\" needs weighted points \(r, x\)"):
         pf.solve(energy, pf.uniform(4, energy.layout, rng=0), 1.0, method="mirror", step=0.1)
+
+
+# --- configurations and files -----------------------------------------------------------------------------------------
+
+POINTS = """
+[model]
+kind = "particles"
+particles = 10
+[energy]
+kernel = "dirichlet"
+parameters = { order = 3, targets = [0.1, 0.45, 0.8] }
+strength = 0.2
+metric = { masses = 1.0, positions = 0.02 }
+[initial]
+law = "uniform"
+weights = [0.5]
+[flow]
+t_end = 0.5
+method = "mirror"
+step = 0.005
+"""
+
+
+def test_a_configuration_of_weighted_points_runs_is_stored_and_comes_back(tmp_path):
+    config = pf.read_config(POINTS)
+    assert pf.read_config(config.to_toml()) == config
+    result = config.run(tmp_path / "points.h5")
+    assert (result.measure["r"] > 0).all() and result.observables["energy"][-1] < result.observables["energy"][0]
+    with pf.open(tmp_path / "points.h5") as stored:
+        assert stored.layout == result.measure.layout
+        np.testing.assert_array_equal(stored.particles(-1)["x"], result.measure["x"])
+        assert [path.name for path in pf.save_figures(stored, tmp_path)][-1] == "points-positions.png"
+    again = pf.read_config(
+        POINTS.replace('law = "uniform"\nweights = [0.5]', 'law = "file"\nfile = "points.h5"'), folder=tmp_path
+    )
+    np.testing.assert_array_equal(again.build()[1].particles, result.measure.particles)
+
+
+def test_the_table_metric_reaches_two_layer_networks(tmp_path):
+    (tmp_path / "data.csv").write_text("x,y\n-1,1\n0.5,0\n1,1\n")
+    text = '[data]\nfile = "data.csv"\ntarget = "y"\n[energy.metric]\nmasses = 2\npositions = 0\n[flow]\nt_end = 1\n'
+    energy, _ = pf.read_config(text, folder=tmp_path).build()
+    assert energy.metric == pf.ConicMetric(2, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("masses = 1.0", "masses = -1"), r"^energy.metric.masses = -1: valid are finite numbers from 0$"),
+        (("masses = 1.0, positions = 0.02", "masses = 0, positions = 0"), r"are both 0: nothing would move$"),
+        (("masses = 1.0, ", ""), r"^energy.metric.masses is missing$"),
+        (("metric =", "#"), r'^energy.strength does not apply to energy.kernel = "dirichlet" without energy.metric$'),
+        (("strength = 0.2\nmetric =", "#"), r"^initial.weights does not apply to particles without weights"),
+        (("strength = 0.2\nmetric =", "#", "weights", "#"), r'^flow.method = "mirror" needs weighted points'),
+        (("weights = [0.5]", "weights = []"), r"^initial.weights = \(\): valid are a list of finite numbers$"),
+        (('"mirror"', '"langevin"', "step", "temperature = 1\nstep"), r"^flow.method = 'langevin' does not go with"),
+    ],
+)
+def test_configurations_that_make_no_sense_are_refused(change, words):
+    text = POINTS
+    for old, new in zip(change[::2], change[1::2], strict=True):
+        text = text.replace(old, new)
+    with pytest.raises(pf.InvalidInput, match=words):
+        pf.read_config(text)
