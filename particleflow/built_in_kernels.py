@@ -132,7 +132,7 @@ def dirichlet(order, targets, masses=None, strength=0.0):
 
     It is twice the objective of sparse deconvolution with penalty λ/2 (Chizat 2022, *Sparse optimization on measures
     with over-parameterized gradient descent*, Math. Program. 194), among measures of mass one: every particle has the
-    mass 1/m, so that λ moves no particle.
+    mass 1/m, so that λ moves no particle. Masses that change, of both signs: `ConicEnergy`, with its own λ.
 
     Parameters
     ----------
