@@ -217,8 +217,8 @@ class InitialConfig(Table):
     radius: float | None = _key(positive, None)
     low: float | None = _key(real, None)
     high: float | None = _key(real, None)
-    weights: tuple | None = _key(reals, None)
     file: str | None = _key(text, None)
+    weights: tuple | None = _key(reals, None)
 
     def __post_init__(self):
         super().__post_init__()

@@ -113,6 +113,7 @@ def test_data_that_turn_turn_the_solution():
         ({"times": [1.0, 0.5]}, r"^times = \[1.0, 0.5\]: valid are increasing finite numbers from 0"),
         ({"times": []}, r"^times = \[\]: valid"),
         ({"strength": -1.0}, r"^strength = -1.0: valid"),
+        ({"data": ([[1e200, 0.0]], [0.5])}, r"^at t = 0 the steps of time are too small: scale data and masses down$"),
         ({"loss": "logistic"}, r"needs targets -1 and \+1, found 0.5$"),
     ],
 )

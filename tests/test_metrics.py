@@ -6,6 +6,7 @@ from numba import njit
 from scipy.integrate import solve_ivp
 
 import particleflow as pf
+from particleflow.summary import summarize, to_text
 
 ORDER, TARGETS, MASSES, STRENGTH = 3, np.array([0.1, 0.45, 0.8]), np.array([1.0, -0.7, 0.4]), 0.2
 
@@ -235,6 +236,8 @@ def test_a_configuration_of_weighted_points_runs_is_stored_and_comes_back(tmp_pa
     with pf.open(tmp_path / "points.h5") as stored:
         assert stored.layout == result.measure.layout
         np.testing.assert_array_equal(stored.particles(-1)["x"], result.measure["x"])
+        text = to_text(summarize(stored))
+        assert "0.2 × total mass, metric of rates 1 (masses), 0.02 (positions)" in text and "mirror, step 0.005" in text
         assert [path.name for path in pf.save_figures(stored, tmp_path)][-1] == "points-positions.png"
     again = pf.read_config(
         POINTS.replace('law = "uniform"\nweights = [0.5]', 'law = "file"\nfile = "points.h5"'), folder=tmp_path

@@ -88,7 +88,7 @@ def solve_on_circle(data, positive, negative, times, *, loss="squared", strength
     ------
     InvalidInput
         If the inputs are not in the plane, masses are negative, not finite or of different lengths, the times do not
-        increase, λ is negative, or the loss is not defined for the targets.
+        increase, λ is negative, the loss is not defined for the targets, or data or masses are too large.
 
     References
     ----------
@@ -102,14 +102,15 @@ def solve_on_circle(data, positive, negative, times, *, loss="squared", strength
     if not (is_real(strength) and strength >= 0):
         raise InvalidInput(f"strength = {strength!r}: valid are finite numbers from 0")
     masses, times = _checked_masses(positive, negative), _checked_times(times)
-    scheme = _Scheme(data, loss, float(strength), masses.shape[1])
-    state, t, steps, rows = scheme.start(masses), 0.0, 0, []
-    first = scheme.energy(state)
-    for end in times:
-        while t < end:
-            state, t = scheme.step(state, t, end)
-            steps += 1
-        rows.append(state)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large ends in steps that are too small
+        scheme = _Scheme(data, loss, float(strength), masses.shape[1])
+        state, t, steps, rows = scheme.start(masses), 0.0, 0, []
+        first = scheme.energy(state)
+        for end in times:
+            while t < end:
+                state, t = scheme.step(state, t, end)
+                steps += 1
+            rows.append(state)
     found, dissipated, lost = scheme.split(np.array(rows))
     energy = np.array([scheme.energy(row) for row in rows])
     return CircleSolution(
@@ -152,13 +153,14 @@ class _Scheme:
         """Return the state after one step, which ends at `end` or before, and its time."""
         slope, fastest = self._slope(state)
         h = min(end - t, _COURANT / fastest)
-        while True:
+        while t + h > t:
             first = state + h * slope
             second = 0.75 * state + 0.25 * (first + h * self._slope(first)[0])
             new = (state + 2 * (second + h * self._slope(second)[0])) / 3
             if min(part[:-3].min() for part in (first, second, new)) >= 0:
                 return new, (end if h == end - t else t + h)
             h /= 2  # the velocity grew within the step
+        raise InvalidInput(f"at t = {t:g} the steps of time are too small: scale data and masses down")
 
     def _slope(self, state):
         """Return the time derivative of a state, and the rate that limits the step."""
