@@ -9,10 +9,14 @@ from pathlib import Path
 import h5py
 
 from particleflow.errors import InvalidInput, TrajectoryError
+from particleflow.integrators.state import MEMORY
+from particleflow.journal import recover
 from particleflow.measure import EmpiricalMeasure, Layout
 from particleflow.toml import loads
 
-FORMAT, FORMAT_VERSION = "particleflow-trajectory", 1
+FORMAT, FORMAT_VERSION = "particleflow-trajectory", 2
+SLOTS = ("even", "odd")
+"""Checkpoints lie in the slot of their frame, so that one is whole while the other is written."""
 
 
 def is_trajectory(path):
@@ -56,6 +60,7 @@ class Trajectory:
         try:
             if not self.path.is_file():
                 raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
+            recover(self.path)
             self._file = _open(self.path)
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
@@ -83,7 +88,7 @@ class Trajectory:
                 f"{name} has format version {self.format_version}; this particleflow reads up to {FORMAT_VERSION}"
             )
         self.status, self.message = _text(attributes["status"]), _text(attributes["message"])
-        self.t_end = float(attributes["t_end"])
+        self.t_end, self.seed = float(attributes["t_end"]), int(attributes["seed"])
         self.fingerprint = _text(attributes["fingerprint"])
         self.versions = json.loads(_text(attributes["versions"]))
         self.created = _text(attributes["created"])
@@ -101,7 +106,7 @@ class Trajectory:
         self.layout = _read_layout(self._blocks, self._file["particles"].attrs.get("period"))
         whole = min(len(self._file["time"]), *(len(block) for block in self._blocks.values()))
         if len(self._file["time"]) > whole or any(len(block) > whole for block in self._blocks.values()):
-            warnings.warn(f"{name}: the last frame was torn when writing stopped; it is left out", stacklevel=3)
+            warnings.warn(f"{name}: the last frame is not complete; it is left out", stacklevel=3)
         self.time = self._file["time"][:whole]
         if whole == 0:
             raise TrajectoryError(f"{name} holds no frame: the flow stopped before its first one")
@@ -136,13 +141,24 @@ class Trajectory:
         group = self._file["observables"]
         with self._reading():
             series = [name for name in group if group[name].ndim == 1]
-            whole = min(len(group[name]) for name in series)
+            whole = min(len(self), *(len(group[name]) for name in series))
             return {name: group[name][:whole] for name in sorted(series, key=lambda name: (name != "time", name))}
 
     @cached_property
     def checkpoint(self):
-        """Counts and the controller's memory at the last frame, a dict."""
-        return {name: value.item() for name, value in self._file["checkpoint"].attrs.items()}
+        """What the integrator knew at the last frame, a dict: the `State.memory` of `particleflow.integrators.state`.
+
+        "frame" is the number of that frame. Where the last frame has none, its checkpoint is that of the one before.
+        """
+        group = self._file["checkpoint"]
+        with self._reading():
+            if self.format_version == 1:  # counts only
+                return {name: value.item() for name, value in group.attrs.items()}
+            slots = [group[slot] for slot in SLOTS if group[slot].attrs.get("frame", len(self)) < len(self)]
+            slot = max(slots, key=lambda slot: slot.attrs["frame"])
+            memory = {name: slot.attrs[name].item() for name in MEMORY if name in slot.attrs}
+            arrays = {name: slot[name][...] if name in slot else None for name in MEMORY if name not in slot.attrs}
+            return {"frame": int(slot.attrs["frame"]), **memory, **arrays}
 
     @cached_property
     def model(self):
