@@ -184,6 +184,11 @@ def recover(path):
             journal.unlink()
 
 
+def is_journaled(path):
+    """Return whether a commit is under way, or was when a process died."""
+    return _journal_of(path).exists()
+
+
 def forget(path):
     """Remove the journal of a file that is about to be replaced."""
     _journal_of(path).unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 """Trajectory files: what is in them, when it gets there, what other programs see, and what is refused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -266,6 +268,43 @@ def test_everything_known_is_on_disk_before_the_first_step_and_every_frame_at_on
             assert trajectory.data is None
     with pf.open(field.path) as trajectory:
         assert (trajectory.status, len(trajectory)) == ("finished", 5)
+
+
+def test_a_reader_sees_whole_states_while_a_flow_writes(tmp_path):
+    """In a loop, all that was opened before too; Euler for ẋ = 1 tells what each frame must hold."""
+    code = """
+from pathlib import Path
+import numpy as np
+import particleflow as pf
+from test_storage import Field
+
+field = Field(Path("nowhere"))
+start = pf.EmpiricalMeasure(np.zeros((200, 1)), field.layout)
+times = [0.01 * k for k in range(1, 301)]
+pf.solve(field, start, 3.0, method="euler", step=0.01, frames=times, file="run.h5")
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    path, first, seen = tmp_path / "run.h5", None, 0
+    with process, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        while process.poll() is None or seen == 0:
+            if not path.exists():
+                continue
+            try:
+                trajectory = pf.open(path)
+            except pf.TrajectoryError as error:
+                assert "no frame" in str(error)
+                continue
+            first = first or trajectory
+            seen += 1
+            for file in (first, trajectory):
+                np.testing.assert_allclose(file.particles(-1).particles, file.time[-1], rtol=1e-12)
+                assert len(file.observables["energy"]) == len(file)
+            if trajectory is not first:
+                trajectory.close()
+    assert process.returncode == 0
+    first.close()
 
 
 def test_no_file_is_half_made_or_half_replaced(tmp_path, monkeypatch):
