@@ -21,6 +21,7 @@ SLOTS = ("even", "odd")
 
 _TROUBLE = (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError, TrajectoryError)
 _PATIENCE, _PAUSE = 5.0, 0.002  # s
+_LEAST_CHECKED, _COMPRESSION = 2**26, 2000  # bytes; how much smaller a file may be that somebody compressed
 
 
 def is_trajectory(path):
@@ -128,6 +129,8 @@ class Trajectory:
         needed = ("time", "particles", "observables/time", "checkpoint", "config")
         if missing := [part for part in needed if part not in self._file]:
             raise TrajectoryError(f"{name} is damaged: it holds no {', '.join(missing)}")
+        for dataset in _plain_datasets(self._file, name):
+            _check_extent(dataset, name)
         self.config_text = _text(self._file["config"][()])
         self.config = loads(self.config_text)
         blocks = {key: block for key, block in self._file["particles"].items() if block.ndim >= 2}
@@ -264,6 +267,31 @@ def _open(path):
         return h5py.File(path, "r", locking=False)
     except OSError:  # it is open in this very process, with a lock
         return h5py.File(path, "r")
+
+
+def _plain_datasets(group, file):
+    """Return the datasets below a group; refuse what leads to other places or other files."""
+    found = []
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise TrajectoryError(f"{file} is refused: {group.name.rstrip('/')}/{name} is a link to another place")
+        member = group[name]
+        if isinstance(member, h5py.Group):
+            found += _plain_datasets(member, file)
+        elif member.external is not None or member.is_virtual:
+            raise TrajectoryError(f"{file} is refused: the data of {member.name} lie in another file")
+        else:
+            found.append(member)
+    return found
+
+
+def _check_extent(dataset, file):
+    """Refuse a dataset that claims to be much larger than what the file holds of it, before it fills the memory."""
+    if dataset.is_scale and not dataset.name.endswith("/time"):
+        return  # a mere length
+    claimed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if claimed > _LEAST_CHECKED and claimed > _COMPRESSION * stored:
+        raise TrajectoryError(f"{file} is damaged: {dataset.name} claims {claimed:.3g} bytes and holds {stored:.3g}")
 
 
 def _read_layout(blocks, period):

@@ -423,6 +423,48 @@ def test_formats_of_the_future(copy):
     assert "up to 2" in sentence
 
 
+@pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/x"), h5py.SoftLink("/particles/w")])
+@pytest.mark.parametrize("name", ["particles/a", "observables/risk", "data"])
+def test_links_to_other_places(copy, name, link):
+    with h5py.File(copy, "r+") as file:
+        del file[name]
+        file[name] = link
+    assert f"/{name} is a link" in refused(copy)
+
+
+def test_data_in_other_files(copy, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(4 * 8 * M))
+    with h5py.File(copy, "r+") as file:
+        del file["particles/a"]
+        file.create_dataset("particles/a", (4, M), "f8", external=[(tmp_path / "secret", 0, 4 * 8 * M)])
+    assert "another file" in refused(copy)
+    virtual = h5py.VirtualLayout((4, M), "f8")
+    virtual[...] = h5py.VirtualSource(tmp_path / "other.h5", "x", (4, M))
+    with h5py.File(copy, "r+") as file:
+        del file["particles/a"]
+        file.create_virtual_dataset("particles/a", virtual)
+    assert "another file" in refused(copy)
+
+
+def test_absurd_sizes(copy):
+    """A header that claims 10¹² particles costs neither memory nor time; a file that somebody compressed is read."""
+    with h5py.File(copy, "r+") as file:
+        a, attributes = file["particles/a"][...], dict(file["particles/a"].attrs)
+        scales = [dimension[0] for dimension in file["particles/a"].dims]
+        for options in ({"shape": (4, 10**12), "chunks": (1, 1000)}, {"data": a, "compression": "gzip"}):
+            del file["particles/a"]
+            block = file.create_dataset("particles/a", dtype="f8", **options)
+            block.attrs["position"] = attributes["position"]
+            for dimension, scale in zip(block.dims, scales, strict=True):
+                dimension.attach_scale(scale)
+            file.flush()
+            if "shape" in options:
+                shutil.copy(copy, copy.with_name("absurd.h5"))
+    assert "claims" in refused(copy.with_name("absurd.h5"))
+    with pf.open(copy) as trajectory:
+        np.testing.assert_array_equal(trajectory.particles(-1)["a"], a[-1])
+
+
 @pytest.mark.parametrize("name", ["time", "particles", "observables", "observables/time", "checkpoint", "config"])
 def test_missing_parts(copy, name):
     with h5py.File(copy, "r+") as file:
