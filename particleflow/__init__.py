@@ -74,7 +74,7 @@ _ROOMS = {
     "storage": ("TrajectoryWriter",),
     "trajectory": ("Trajectory",),
     "flow": ("FlowResult", "flow_time", "log_spaced", "solve"),
-    "config": ("Config", "load_config", "read_config"),
+    "config": ("Config", "load_config", "read_config", "resume"),
     "config_tables": (
         "DataConfig",
         "EnergyConfig",

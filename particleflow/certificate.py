@@ -231,7 +231,7 @@ class CertifiedGap(Observer):
                 "counts as a feature): use certify on the frames instead"
             )
         self._energy, self._layout = info.energy, info.measure.layout
-        self._steps, self._close = 0, False
+        self._steps, self._close = 0 if info.past is None else info.past.memory["steps"], False
 
     def measure(self, state):
         """Return gap and relative_gap."""

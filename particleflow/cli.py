@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | show | plot | export | certify | optimum | validate``.
+"""The command line: ``particleflow run | resume | show | plot | export | certify | optimum | validate``.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -97,6 +97,16 @@ def _parser():
     run.add_argument("--overwrite", action="store_true", help="replace an existing trajectory")
     run.set_defaults(command=_run)
 
+    resume = commands.add_parser(
+        "resume",
+        help="go on with a run that was interrupted, or further than it was to go",
+        description="Go on with a run, bit for bit as if it had never stopped.",
+    )
+    resume.add_argument("file", metavar="FILE", help="trajectory (HDF5); the new frames are appended to it")
+    resume.add_argument("--t-end", type=float, metavar="T", help="go on to this flow time")
+    resume.add_argument("--steps", type=int, metavar="N", help="the same for sgd and adam: the number of all steps")
+    resume.set_defaults(command=_resume)
+
     show = commands.add_parser("show", help="summarise a trajectory", description="Summarise a trajectory.")
     show.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
     show.add_argument("--json", action="store_true", help="print JSON")
@@ -167,7 +177,18 @@ def _run(options):
         file = config.folder / config.output.file
     if not file:
         raise InvalidInput("output.file is missing: name it in the configuration, or use -o FILE")
-    result = config.run(file, overwrite=options.overwrite, progress=True)
+    return _summarized(config.run(file, overwrite=options.overwrite, progress=True), file)
+
+
+def _resume(options):
+    from particleflow.config import resume
+
+    result = resume(options.file, t_end=options.t_end, steps=options.steps, progress=True)
+    return _summarized(result, options.file)
+
+
+def _summarized(result, file):
+    """Print the summary of a run that has ended; return the exit code."""
     for number in _SIGNALS:
         _on_signal(number, signal.SIG_IGN)  # all is stored: another Ctrl-C shall not spoil the summary
     from particleflow.summary import summarize, to_text

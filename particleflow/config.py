@@ -34,6 +34,7 @@ from particleflow.models.hard_synchronized import bernoulli_supports, circulant_
 from particleflow.penalties import Synchronization
 from particleflow.teachers import DIMENSION, NEURONS, SAMPLES, random_teacher, teacher_dataset
 from particleflow.toml import TOMLDecodeError, loads
+from particleflow.trajectory import Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,9 @@ class Config(Table):
             from particleflow.storage import check_output
 
             check_output(file, overwrite)  # before the data are read: the cheap check comes first
-        energy, measure = self.build()
+        return self._solve(*self.build(), file=file, overwrite=overwrite, progress=progress)
+
+    def _solve(self, energy, measure, **output):
         flow, stored = self.flow, self.to_dict()
         stored.pop("output", None)
         import tomli_w
@@ -190,12 +193,10 @@ class Config(Table):
             method=flow.method,
             frames=flow.frames,
             observers=[STOP_RULES[name](value) for name, value in flow.stop.items()],
-            file=file,
-            overwrite=overwrite,
-            progress=progress,
             config=tomli_w.dumps(stored),
             seed=int(self._seeds["flow"].generate_state(1)[0]),
             **flow.settings,
+            **output,
         )
 
     @property
@@ -237,7 +238,8 @@ class Config(Table):
             return points
         return EmpiricalMeasure.from_blocks(energy.layout, r=np.resize(initial.weights, m), x=points.particles)
 
-    def _energy(self):
+    def _energy(self, dataset=None):
+        """Return the energy, on the given data in place of those that [data] names."""
         data, table, model = self.data, self.energy, self.model
         metric = None if table.metric is None else table.metric.build()
         if table.of_pairs:
@@ -251,23 +253,26 @@ class Config(Table):
         if table.kernel == "population":
             teacher = random_teacher(network, d=data.d, neurons=data.teacher.neurons, rng=rng)
             return PopulationEnergy(network, teacher, **regularization)
-        if data.source == "teacher":
-            labels, neurons = _network(data.teacher, data.teacher.neurons, rng), data.teacher.neurons
-            with single_threaded_blas():  # labels are matrix products
-                dataset, _ = teacher_dataset(labels, n=data.n, d=data.d, neurons=neurons, bias=data.bias, rng=rng)
-        else:
-            dataset = load_dataset(
-                self.folder / data.file,
-                target=data.target,
-                features=data.features,
-                bias=data.bias,
-                standardize=data.standardize,
-                test_fraction=data.test_fraction,
-                rng=rng,
-            )
+        dataset = self._dataset(rng) if dataset is None else dataset
         penalty = None if table.synchronization is None else self._penalty
         return EmpiricalEnergy(
             network, dataset, loss=table.loss, synchronization=penalty, metric=metric, **regularization
+        )
+
+    def _dataset(self, rng):
+        data = self.data
+        if data.source == "teacher":
+            labels, neurons = _network(data.teacher, data.teacher.neurons, rng), data.teacher.neurons
+            with single_threaded_blas():  # labels are matrix products
+                return teacher_dataset(labels, n=data.n, d=data.d, neurons=neurons, bias=data.bias, rng=rng)[0]
+        return load_dataset(
+            self.folder / data.file,
+            target=data.target,
+            features=data.features,
+            bias=data.bias,
+            standardize=data.standardize,
+            test_fraction=data.test_fraction,
+            rng=rng,
         )
 
 
@@ -280,6 +285,56 @@ def _network(table, m, rng):
     else:
         supports = {"exact": exact_supports, "bernoulli": bernoulli_supports}[table.supports](m, table.s, rng)
     return build_model(table.kind, table.activation, supports=supports)
+
+
+def resume(path, *, t_end=None, steps=None, progress=False):
+    """Go on with a stored run, bit for bit as if it had never stopped.
+
+    Parameters
+    ----------
+    path : str or Path
+        A trajectory written by ``particleflow run`` or `Config.run`; the new frames are appended to it.
+    t_end : float, optional
+        Go further than was planned: a later flow time to reach.
+    steps : int, optional
+        The same for the methods that count steps, "sgd" and "adam": the number of all steps.
+    progress : bool
+        Show a progress bar when standard error is a terminal.
+
+    Returns
+    -------
+    FlowResult
+        Of the whole flow; its observables begin at time 0, its seconds when it was resumed.
+
+    Raises
+    ------
+    InvalidInput
+        If there is nothing left to do, the run was not started from a configuration (go on with
+        ``particleflow.solve(..., file=path, resume=True)``), or the new end cannot be used.
+    TrajectoryError
+        If the file cannot be read or written.
+    """
+    with Trajectory(path) as trajectory:
+        name, data, start = repr(str(path)), trajectory.data, trajectory.particles(0)
+        try:
+            config = read_config(trajectory.config_text)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"{name} was not started from a configuration; go on with it in Python, by "
+                f"solve(..., file={name}, resume=True) ({error})"
+            ) from None
+        if t_end is None and steps is None and trajectory.status == "finished":
+            raise InvalidInput(
+                f"{name} is finished, at t = {trajectory.time[-1]:g}; it can go on to a later end (t_end)"
+            )
+    if data is None and config.data is not None and config.data.source != "teacher":
+        raise InvalidInput(
+            f"{name} does not hold its data, which were too large; go on with it in Python, by "
+            f"solve(..., file={name}, resume=True)"
+        )
+    ends = {key: value for key, value in (("t_end", t_end), ("steps", steps)) if value is not None}
+    config = replace(config, flow=replace(config.flow, **ends))
+    return config._solve(config._energy(data), start, file=path, resume=True, progress=progress)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

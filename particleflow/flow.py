@@ -5,11 +5,13 @@ one before it in a single assignment, and Ctrl-C is let in only while a step is 
 last complete state is there to be stored.
 """
 
+import math
 import signal
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
@@ -50,6 +52,8 @@ class RunInfo:
         The [flow] table of a configuration.
     seed : int
         Of noise and mini-batches.
+    past : particleflow.checkpoint.Past or None
+        What was before, if the flow is resumed.
     """
 
     energy: object
@@ -57,6 +61,7 @@ class RunInfo:
     t_end: float
     settings: dict
     seed: int = 0
+    past: object = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,7 @@ def solve(
     observers=(),
     file=None,
     overwrite=False,
+    resume=False,
     progress=False,
     config=None,
     seed=0,
@@ -163,6 +169,10 @@ def solve(
         Store a trajectory there (HDF5; see docs/trajectory.md).
     overwrite : bool
         Replace an existing trajectory of that name.
+    resume : bool
+        Go on with an existing trajectory of that name, bit for bit as if the flow had never stopped. It must be of the
+        same energy, initial measure, method and seed; its end may move further away. A last frame that only tells
+        where the flow was interrupted gives way to those that were planned. Observers of one's own start anew.
     progress : bool
         Show a progress bar when standard error is a terminal.
     config : str, optional
@@ -178,7 +188,10 @@ def solve(
     Raises
     ------
     InvalidInput
-        If an argument cannot be used, or energy or velocity of the initial measure are not finite.
+        If an argument cannot be used, energy or velocity of the initial measure are not finite, or the trajectory to
+        go on with is that of another flow.
+    TrajectoryError
+        If the trajectory cannot be read or written.
 
     References
     ----------
@@ -194,12 +207,18 @@ def solve(
     """
     _check_arguments(energy, measure, seed)
     chosen = plan(method, settings, energy=energy, measure=measure, t_end=t_end, seed=seed)
-    t_end, times = chosen.t_end, _frame_times(frames, chosen.t_end)
+    t_end = chosen.t_end
     name = getattr(method, "name", method)
     described = {"method": name, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
-    described["frames"] = int(frames) if np.ndim(frames) == 0 else times
-    times = chosen.controller.grid(times, t_end)
+    described["frames"] = int(frames) if is_integer(frames) else _frame_times(frames, t_end)
     info = RunInfo(energy, measure, t_end, described, int(seed))
+    if resume and file is not None and Path(file).exists():
+        from particleflow.checkpoint import read_past
+
+        info = replace(info, past=read_past(file, info, config))
+    times = _schedule(frames, info, chosen.controller)
+    if info.past is not None:
+        info, times = replace(info, past=info.past.keep(times)), info.past.rest(times)
     watchers = [*chosen.observers, Norms(), Sliding(), *_held_out(energy), *observers]
     table = _Table()
     watchers.append(table)
@@ -208,7 +227,7 @@ def solve(
     if file is not None:
         from particleflow.storage import TrajectoryWriter
 
-        watchers.append(TrajectoryWriter(file, overwrite=overwrite, config=config))
+        watchers.append(TrajectoryWriter(file, overwrite=overwrite, config=config, resume=info.past is not None))
 
     integrator = chosen.build()  # it may load a BLAS, whose threads are limited next
     with ExitStack() as stack:
@@ -221,7 +240,10 @@ def _run(integrator, info, times, observers, table, interruption):
     """Drive the flow through its frames; every exit goes through the observers' `finish`."""
     begin = time.perf_counter()
     with interruption.allowed():
-        state = integrator.start(info.measure.particles, info.t_end)
+        if info.past is None:
+            state = integrator.start(info.measure.particles, info.t_end)
+        else:
+            state = integrator.resume(info.past.particles, info.past.memory)
     if not state.finite:
         raise InvalidInput("the energy or the velocity of the initial measure is NaN or infinite; scale it down")
     stop, started = None, []
@@ -229,7 +251,8 @@ def _run(integrator, info, times, observers, table, interruption):
         for observer in observers:
             observer.start(info)
             started.append(observer)
-        _frame(state, observers)
+        if info.past is None:
+            _frame(state, observers)
         try:
             for t_frame in times:
                 while (stop := stop or interruption.stop) is None and state.t < t_frame:
@@ -304,8 +327,12 @@ def _shown(state):
 class _Table(Observer):
     """Everything measured, in memory."""
 
-    def __init__(self):
+    def start(self, info):
         self.times, self._rows = [], []
+        if info.past is not None:
+            self.times = info.past.observables["time"].tolist()
+            names = info.past.observables.keys() - {"time"}
+            self._rows = [{name: info.past.observables[name][k] for name in names} for k in range(len(self.times))]
 
     def record(self, state, observables):
         self.times.append(state.t)
@@ -392,6 +419,21 @@ def _check_arguments(energy, measure, seed):
             f"expects {energy.layout.size} ({', '.join(energy.layout.names)})"
         )
     energy.check(measure)
+
+
+def _schedule(frames, info, controller):
+    """Return the times of all frames after the initial one, the last at t_end."""
+    end = info.t_end if info.past is None else info.past.t_end
+    if end == info.t_end or not is_integer(frames):
+        return controller.grid(_frame_times(frames, info.t_end), info.t_end)
+    if min(abs(t - end) for t in controller.grid([end], info.t_end)) > 1e-9 * end:
+        raise InvalidInput(f"t_end = {end:g} was no multiple of the step: the flow cannot go on beyond it")
+    # the times that were planned, and beyond them times that grow at the same rate
+    times = controller.grid(_frame_times(frames, end), end)
+    rate = FIRST_FRAME ** (-1 / (frames - 1)) if frames > 1 else math.inf
+    while times[-1] * rate < info.t_end:
+        times.append(times[-1] * rate)
+    return controller.grid(times, info.t_end)
 
 
 def _frame_times(frames, t_end):

@@ -67,6 +67,11 @@ class EnergyBalance(EnergyParts):
     def __init__(self):
         self._initial = None
 
+    def start(self, info):
+        """Remember L(0), where the flow has a past."""
+        if info.past is not None:
+            self._initial = info.past.observables["energy"][0]
+
     def measure(self, state):
         """Return energy, its parts, dissipation, dissipated and balance."""
         if self._initial is None:
@@ -306,6 +311,7 @@ class Progress(Observer):
         self._shown = 0.0
         self._bar = tqdm(
             total=info.t_end,
+            initial=0.0 if info.past is None else info.past.memory["t"],
             disable=not sys.stderr.isatty(),
             file=sys.stderr,
             smoothing=0.3,

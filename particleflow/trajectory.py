@@ -1,18 +1,27 @@
 """Trajectories read from disk, lazily (schema: docs/trajectory.md); `particleflow.storage` writes them."""
 
 import json
+import time
 import warnings
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import h5py
 
 from particleflow.errors import InvalidInput, TrajectoryError
+from particleflow.integrators.state import MEMORY
+from particleflow.journal import is_journaled, recover
 from particleflow.measure import EmpiricalMeasure, Layout
 from particleflow.toml import loads
 
-FORMAT, FORMAT_VERSION = "particleflow-trajectory", 1
+FORMAT, FORMAT_VERSION = "particleflow-trajectory", 2
+SLOTS = ("even", "odd")
+"""Checkpoints lie in the slot of their frame, so that one is whole while the other is written."""
+
+
+_TROUBLE = (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError, TrajectoryError)
+_PATIENCE, _PAUSE = 5.0, 0.002  # s
+_LEAST_CHECKED, _COMPRESSION = 2**26, 2000  # bytes; how much smaller a file may be that somebody compressed
 
 
 def is_trajectory(path):
@@ -53,25 +62,54 @@ class Trajectory:
 
     def __init__(self, path):
         self.path = Path(path)
+        if not self.path.is_file():
+            raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
+        self._file, self._opened_at = None, None
         try:
-            if not self.path.is_file():
-                raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
+            self._stable(self._read_header)
+        except TrajectoryError:
+            self.close()
+            raise
+        if self._torn:
+            warnings.warn(f"{self.path.name!r}: the last frame is not complete; it is left out", stacklevel=2)
+
+    def _stable(self, read):
+        """Return what `read` returns, from one committed state of the file, which a flow may be writing.
+
+        HDF5 reads a file piece by piece: if it was changed since it was opened it is opened anew, and if it changes
+        meanwhile all is read again.
+        """
+        patience = time.monotonic() + _PATIENCE
+        while True:
+            failure = None
+            try:
+                self._refresh()
+                value = read()
+            except _TROUBLE as error:
+                failure = error
+            if self._opened_at is not None and self._opened_at == _stamp(self.path):
+                if failure is None:
+                    return value
+                break
+            if time.monotonic() > patience:
+                break
+            time.sleep(_PAUSE)
+        if isinstance(failure, TrajectoryError):
+            raise failure
+        what = "is written faster than it can be read" if failure is None else f"is damaged: {failure}"
+        raise TrajectoryError(f"{self.path.name!r} {what}") from None
+
+    def _refresh(self):
+        stamp = _stamp(self.path)
+        if self._file is not None and stamp == self._opened_at:
+            return
+        self.close()
+        recover(self.path)
+        self._opened_at = _stamp(self.path)
+        try:
             self._file = _open(self.path)
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
-        try:
-            with self._reading():
-                self._read_header()
-        except TrajectoryError:
-            self._file.close()
-            raise
-
-    @contextmanager
-    def _reading(self):
-        try:
-            yield
-        except (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
-            raise TrajectoryError(f"{self.path.name!r} is damaged, or being written right now: {error}") from None
 
     def _read_header(self):
         attributes, name = self._file.attrs, repr(self.path.name)
@@ -83,7 +121,7 @@ class Trajectory:
                 f"{name} has format version {self.format_version}; this particleflow reads up to {FORMAT_VERSION}"
             )
         self.status, self.message = _text(attributes["status"]), _text(attributes["message"])
-        self.t_end = float(attributes["t_end"])
+        self.t_end, self.seed = float(attributes["t_end"]), int(attributes["seed"])
         self.fingerprint = _text(attributes["fingerprint"])
         self.versions = json.loads(_text(attributes["versions"]))
         self.created = _text(attributes["created"])
@@ -91,25 +129,18 @@ class Trajectory:
         needed = ("time", "particles", "observables/time", "checkpoint", "config")
         if missing := [part for part in needed if part not in self._file]:
             raise TrajectoryError(f"{name} is damaged: it holds no {', '.join(missing)}")
+        for dataset in _plain_datasets(self._file, name):
+            _check_extent(dataset, name)
         self.config_text = _text(self._file["config"][()])
         self.config = loads(self.config_text)
-        self._blocks = {
-            key: self._file["particles"][key]
-            for key in self._file["particles"]
-            if self._file["particles"][key].ndim >= 2
-        }
-        self.layout = _read_layout(self._blocks, self._file["particles"].attrs.get("period"))
-        whole = min(len(self._file["time"]), *(len(block) for block in self._blocks.values()))
-        if len(self._file["time"]) > whole or any(len(block) > whole for block in self._blocks.values()):
-            warnings.warn(f"{name}: the last frame was torn when writing stopped; it is left out", stacklevel=3)
+        blocks = {key: block for key, block in self._file["particles"].items() if block.ndim >= 2}
+        self.layout = _read_layout(blocks, self._file["particles"].attrs.get("period"))
+        self.m = next(iter(blocks.values())).shape[1]
+        whole = min(len(self._file["time"]), *(len(block) for block in blocks.values()))
+        self._torn = len(self._file["time"]) > whole or any(len(block) > whole for block in blocks.values())
         self.time = self._file["time"][:whole]
         if whole == 0:
             raise TrajectoryError(f"{name} holds no frame: the flow stopped before its first one")
-
-    @property
-    def m(self):
-        """The number of particles."""
-        return next(iter(self._blocks.values())).shape[1]
 
     def __len__(self):
         """Return the number of frames."""
@@ -126,23 +157,45 @@ class Trajectory:
         if not -len(self) <= frame < len(self):
             raise InvalidInput(f"frame = {frame}: valid are 0 to {len(self) - 1}, or -1 for the last")
         frame = frame % len(self)
-        with self._reading():
-            blocks = {name: block[frame] for name, block in self._blocks.items()}
-            return EmpiricalMeasure(self.layout.join(blocks), self.layout)
+
+        def read():
+            group = self._file["particles"]
+            return EmpiricalMeasure(
+                self.layout.join({name: group[name][frame] for name in self.layout.names}), self.layout
+            )
+
+        return self._stable(read)
 
     @cached_property
     def observables(self):
         """Everything measured, a dict of name → array; "time" holds the flow times."""
-        group = self._file["observables"]
-        with self._reading():
+
+        def read():
+            group = self._file["observables"]
             series = [name for name in group if group[name].ndim == 1]
-            whole = min(len(group[name]) for name in series)
+            whole = min(len(self), *(len(group[name]) for name in series))
             return {name: group[name][:whole] for name in sorted(series, key=lambda name: (name != "time", name))}
+
+        return self._stable(read)
 
     @cached_property
     def checkpoint(self):
-        """Counts and the controller's memory at the last frame, a dict."""
-        return {name: value.item() for name, value in self._file["checkpoint"].attrs.items()}
+        """What the integrator knew at the last frame, a dict: the `State.memory` of `particleflow.integrators.state`.
+
+        "frame" is the number of that frame. Where the last frame has none, its checkpoint is that of the one before.
+        """
+
+        def read():
+            group, count = self._file["checkpoint"], len(self._file["time"])
+            if self.format_version == 1:  # counts only
+                return {name: value.item() for name, value in group.attrs.items()}
+            slots = [group[slot] for slot in SLOTS if group[slot].attrs.get("frame", count) < count]
+            slot = max(slots, key=lambda slot: slot.attrs["frame"])
+            memory = {name: slot.attrs[name].item() for name in MEMORY if name in slot.attrs}
+            arrays = {name: slot[name][...] if name in slot else None for name in MEMORY if name not in slot.attrs}
+            return {"frame": int(slot.attrs["frame"]), **memory, **arrays}
+
+        return self._stable(read)
 
     @cached_property
     def model(self):
@@ -152,35 +205,43 @@ class Trajectory:
         table = self.config.get("model", {})
         if table.get("kind") not in MODELS or "activation" not in table:
             return None
-        with self._reading():
+
+        def read():
             supports = self._file["model/supports"][...] if table["kind"] == "hard-synchronized" else None
             s = table["s"] if table["kind"] == "three-layer" else None
             return build_model(table["kind"], table["activation"], s=s, supports=supports)
+
+        return self._stable(read)
 
     @cached_property
     def data(self):
         """The `Dataset` the flow ran on, or None if the file does not hold it."""
         from particleflow.datasets import Dataset
 
-        if "X" not in self._file.get("data", ()):
-            return None
-        group = self._file["data"]
-        attributes = group.attrs
-        return Dataset(
-            **{name: group[name][...] for name in ("X", "y", "X_test", "y_test")},
-            features=tuple(_text(name) for name in attributes["features"]),
-            target=_text(attributes["target"]),
-            bias=bool(attributes["bias"]),
-            x_mean=attributes["x_mean"],
-            x_scale=attributes["x_scale"],
-            y_mean=float(attributes["y_mean"]),
-            y_scale=float(attributes["y_scale"]),
-            origin=_text(attributes["origin"]),
-        )
+        def read():
+            if "X" not in self._file.get("data", ()):
+                return None
+            group = self._file["data"]
+            attributes = group.attrs
+            return Dataset(
+                **{name: group[name][...] for name in ("X", "y", "X_test", "y_test")},
+                features=tuple(_text(name) for name in attributes["features"]),
+                target=_text(attributes["target"]),
+                bias=bool(attributes["bias"]),
+                x_mean=attributes["x_mean"],
+                x_scale=attributes["x_scale"],
+                y_mean=float(attributes["y_mean"]),
+                y_scale=float(attributes["y_scale"]),
+                origin=_text(attributes["origin"]),
+            )
+
+        return self._stable(read)
 
     def close(self):
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
     def __enter__(self):
         return self
@@ -195,11 +256,42 @@ class Trajectory:
         )
 
 
+def _stamp(path):
+    """Return what changes whenever the file does; None while a commit is under way."""
+    status = path.stat()
+    return None if is_journaled(path) else (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
 def _open(path):
     try:  # without a lock, which could keep out the flow that is writing it
         return h5py.File(path, "r", locking=False)
     except OSError:  # it is open in this very process, with a lock
         return h5py.File(path, "r")
+
+
+def _plain_datasets(group, file):
+    """Return the datasets below a group; refuse what leads to other places or other files."""
+    found = []
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise TrajectoryError(f"{file} is refused: {group.name.rstrip('/')}/{name} is a link to another place")
+        member = group[name]
+        if isinstance(member, h5py.Group):
+            found += _plain_datasets(member, file)
+        elif member.external is not None or member.is_virtual:
+            raise TrajectoryError(f"{file} is refused: the data of {member.name} lie in another file")
+        else:
+            found.append(member)
+    return found
+
+
+def _check_extent(dataset, file):
+    """Refuse a dataset that claims to be much larger than what the file holds of it, before it fills the memory."""
+    if dataset.is_scale and not dataset.name.endswith("/time"):
+        return  # a mere length
+    claimed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if claimed > _LEAST_CHECKED and claimed > _COMPRESSION * stored:
+        raise TrajectoryError(f"{file} is damaged: {dataset.name} claims {claimed:.3g} bytes and holds {stored:.3g}")
 
 
 def _read_layout(blocks, period):

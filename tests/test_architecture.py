@@ -14,6 +14,7 @@ LEVELS = (
     ("values",),
     (
         "measure",
+        "journal",
         "assignment",
         "activations",
         "losses",
@@ -40,7 +41,8 @@ LEVELS = (
     ("built_in_kernels", "energy"),
     ("observers", "plot_style"),
     ("certificate", "methods", "trajectory"),
-    ("flow", "storage", "point_figures", "checks"),
+    ("storage",),
+    ("checkpoint", "flow", "point_figures", "checks"),
     ("config_tables",),
     ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),
     ("cli",),

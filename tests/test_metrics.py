@@ -245,6 +245,42 @@ def test_a_configuration_of_weighted_points_runs_is_stored_and_comes_back(tmp_pa
     np.testing.assert_array_equal(again.build()[1].particles, result.measure.particles)
 
 
+class Kill(pf.Observer):
+    """Ends a flow by an exception after so many steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def watch(self, state):
+        if state.steps == self.steps:
+            raise RuntimeError("killed")
+
+
+def sliding_network():
+    t = np.linspace(-1, 1, 7)
+    data = np.column_stack([t, np.ones(7)]), np.sin(3 * t)
+    metric = pf.ConicMetric(0.25, 3.0)
+    return pf.EmpiricalEnergy(pf.TwoLayer("relu"), data, strength=0.05, metric=metric), pf.circle_grid(40)
+
+
+@pytest.mark.parametrize(
+    ("problem", "settings"),
+    [
+        ((spikes(), start(spikes())), {"t_end": 0.5, "method": "mirror", "step": 0.005}),
+        (sliding_network(), {"t_end": 4.0, "rtol": 1e-5}),
+    ],
+    ids=["mirror", "sliding"],
+)
+def test_flows_in_a_metric_are_resumed_to_the_bit(problem, settings, tmp_path):
+    whole = pf.solve(*problem, **settings, frames=5)
+    with pytest.raises(RuntimeError, match="killed"):
+        pf.solve(*problem, **settings, frames=5, file=tmp_path / "run.h5", observers=[Kill(int(0.8 * whole.steps))])
+    resumed = pf.solve(*problem, **settings, frames=5, file=tmp_path / "run.h5", resume=True)
+    np.testing.assert_array_equal(resumed.measure.particles, whole.measure.particles)
+    for name in ("energy", "dissipated"):
+        np.testing.assert_array_equal(resumed.observables[name], whole.observables[name])
+
+
 def test_the_table_metric_reaches_two_layer_networks(tmp_path):
     (tmp_path / "data.csv").write_text("x,y\n-1,1\n0.5,0\n1,1\n")
     text = '[data]\nfile = "data.csv"\ntarget = "y"\n[energy.metric]\nmasses = 2\npositions = 0\n[flow]\nt_end = 1\n'

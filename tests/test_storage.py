@@ -1,10 +1,12 @@
 """Trajectory files: what is in them, when it gets there, what other programs see, and what is refused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -67,15 +69,11 @@ def test_plain_hdf5_shows_the_documented_datasets(run):
         np.testing.assert_array_equal(file["particles/a"][-1], result.measure["a"])
         np.testing.assert_array_equal(file["particles/w"][-1], result.measure["w"])
         assert set(file["observables"]) == set(result.observables)
-        assert set(file["checkpoint"].attrs) == {
-            "t",
-            "dissipated",
-            "step",
-            "error",
-            "steps",
-            "rejected",
-            "evaluations",
-        }
+        slots = [dict(file[f"checkpoint/{slot}"].attrs) for slot in ("even", "odd")]
+        names = {"frame", "t", "dissipated", "step", "error", "steps", "rejected", "evaluations"}
+        assert [slot["frame"] for slot in slots] == [2, 3]
+        assert [slot["t"] for slot in slots] == [0.5, 1.0]
+        assert all(set(slot) == names for slot in slots)
 
 
 def test_dimension_scales_are_attached(run):
@@ -102,7 +100,7 @@ def test_attributes_of_the_file(run):
         attributes = dict(file.attrs)
         text = file["config"][()].decode()
     assert attributes["format"] == "particleflow-trajectory"
-    assert attributes["format_version"] == 1
+    assert attributes["format_version"] == 2
     assert attributes["particleflow_version"] == pf.__version__
     assert attributes["status"] == "finished"
     assert attributes["message"] == result.message
@@ -272,6 +270,43 @@ def test_everything_known_is_on_disk_before_the_first_step_and_every_frame_at_on
         assert (trajectory.status, len(trajectory)) == ("finished", 5)
 
 
+def test_a_reader_sees_whole_states_while_a_flow_writes(tmp_path):
+    """In a loop, all that was opened before too; Euler for ẋ = 1 tells what each frame must hold."""
+    code = """
+from pathlib import Path
+import numpy as np
+import particleflow as pf
+from test_storage import Field
+
+field = Field(Path("nowhere"))
+start = pf.EmpiricalMeasure(np.zeros((200, 1)), field.layout)
+times = [0.01 * k for k in range(1, 301)]
+pf.solve(field, start, 3.0, method="euler", step=0.01, frames=times, file="run.h5")
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    path, first, seen = tmp_path / "run.h5", None, 0
+    with process, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        while process.poll() is None or seen == 0:
+            if not path.exists():
+                continue
+            try:
+                trajectory = pf.open(path)
+            except pf.TrajectoryError as error:
+                assert "no frame" in str(error)
+                continue
+            first = first or trajectory
+            seen += 1
+            for file in (first, trajectory):
+                np.testing.assert_allclose(file.particles(-1).particles, file.time[-1], rtol=1e-12)
+                assert len(file.observables["energy"]) == len(file)
+            if trajectory is not first:
+                trajectory.close()
+    assert process.returncode == 0
+    first.close()
+
+
 def test_no_file_is_half_made_or_half_replaced(tmp_path, monkeypatch):
     """Whatever happens while the new file is written, the old one stays and nothing is left beside it."""
     path = tmp_path / "run.h5"
@@ -325,7 +360,7 @@ def test_a_trajectory_may_be_continued_into_itself(tmp_path):
 def test_a_torn_last_frame_is_left_out_with_a_notice(copy, run, name):
     with h5py.File(copy, "r+") as file:
         file[name].resize(3, axis=0)
-    with pytest.warns(UserWarning, match="torn") as caught:
+    with pytest.warns(UserWarning, match="not complete") as caught:
         trajectory = pf.open(copy)
     assert caught[0].filename == __file__
     with trajectory, pf.open(run[0]) as whole:
@@ -382,10 +417,52 @@ def test_other_hdf5_files(tmp_path):
 
 def test_formats_of_the_future(copy):
     with h5py.File(copy, "r+") as file:
-        file.attrs["format_version"] = 2
+        file.attrs["format_version"] = 3
     sentence = refused(copy)
-    assert "format version 2" in sentence
-    assert "up to 1" in sentence
+    assert "format version 3" in sentence
+    assert "up to 2" in sentence
+
+
+@pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/x"), h5py.SoftLink("/particles/w")])
+@pytest.mark.parametrize("name", ["particles/a", "observables/risk", "data"])
+def test_links_to_other_places(copy, name, link):
+    with h5py.File(copy, "r+") as file:
+        del file[name]
+        file[name] = link
+    assert f"/{name} is a link" in refused(copy)
+
+
+def test_data_in_other_files(copy, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(4 * 8 * M))
+    with h5py.File(copy, "r+") as file:
+        del file["particles/a"]
+        file.create_dataset("particles/a", (4, M), "f8", external=[(tmp_path / "secret", 0, 4 * 8 * M)])
+    assert "another file" in refused(copy)
+    virtual = h5py.VirtualLayout((4, M), "f8")
+    virtual[...] = h5py.VirtualSource(tmp_path / "other.h5", "x", (4, M))
+    with h5py.File(copy, "r+") as file:
+        del file["particles/a"]
+        file.create_virtual_dataset("particles/a", virtual)
+    assert "another file" in refused(copy)
+
+
+def test_absurd_sizes(copy):
+    """A header that claims 10¹² particles costs neither memory nor time; a file that somebody compressed is read."""
+    with h5py.File(copy, "r+") as file:
+        a, attributes = file["particles/a"][...], dict(file["particles/a"].attrs)
+        scales = [dimension[0] for dimension in file["particles/a"].dims]
+        for options in ({"shape": (4, 10**12), "chunks": (1, 1000)}, {"data": a, "compression": "gzip"}):
+            del file["particles/a"]
+            block = file.create_dataset("particles/a", dtype="f8", **options)
+            block.attrs["position"] = attributes["position"]
+            for dimension, scale in zip(block.dims, scales, strict=True):
+                dimension.attach_scale(scale)
+            file.flush()
+            if "shape" in options:
+                shutil.copy(copy, copy.with_name("absurd.h5"))
+    assert "claims" in refused(copy.with_name("absurd.h5"))
+    with pf.open(copy) as trajectory:
+        np.testing.assert_array_equal(trajectory.particles(-1)["a"], a[-1])
 
 
 @pytest.mark.parametrize("name", ["time", "particles", "observables", "observables/time", "checkpoint", "config"])

@@ -21,16 +21,13 @@ from validation.study.results import Results
 from validation.study.settings import FULL, QUICK, Plan
 from validation.study.store import compute
 
-FLOW_SEEDS = 2
-"""The gradient flow takes fewer seeds, for the sake of time."""
-
 
 def parse(arguments):
     """Return the options."""
     parser = argparse.ArgumentParser(prog="python -m validation.numerical_study", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, two seeds: a trial of the machinery")
     parser.add_argument("--checks", action="store_true", help="also other starts, regularisers, penalties and steps")
-    parser.add_argument("--seeds", type=positive, help="of the listing's Adam (default: 5, quick: 2)")
+    parser.add_argument("--seeds", type=positive, help="default: 5, quick: 2")
     parser.add_argument("--iterations", type=positive, help="of Adam (default: 1000, quick: 12)")
     parser.add_argument("--processes", type=positive, default=2, help="trainings at a time (default: 2)")
     parser.add_argument("-o", "--output", type=Path, default=Path("numerical_study"), metavar="DIR")
@@ -57,7 +54,7 @@ def main(arguments=None):
     options.output.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     try:
-        plan = Plan(sizes, {"listing": seeds, "flow": min(seeds, FLOW_SEEDS)})
+        plan = Plan(sizes, {"listing": seeds, "flow": seeds})
         runs = [*plan.main_runs(), *plan.text_runs(), *(plan.checks() if options.checks else ())]
         results = Results(plan, compute(options.output, list(dict.fromkeys(runs)), options.processes))
     except KeyboardInterrupt:

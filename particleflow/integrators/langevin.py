@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from particleflow.errors import InvalidInput
-from particleflow.integrators.state import NotFiniteError, State, mean_square
+from particleflow.integrators.state import Integrator, NotFiniteError, State, mean_square
 from particleflow.values import is_real
 
 _COOLING = {
@@ -63,7 +63,7 @@ class Temperature:
         return self.initial * _COOLING[self.law](t / self.time)
 
 
-class Langevin:
+class Langevin(Integrator):
     """The Euler–Maruyama scheme for one velocity.
 
     Parameters

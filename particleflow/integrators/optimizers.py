@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from particleflow.integrators.langevin import stream
-from particleflow.integrators.state import NotFiniteError, State, mean_square
+from particleflow.integrators.state import Integrator, NotFiniteError, State, mean_square
 from particleflow.jit import jit
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -44,7 +44,7 @@ class Batches:
         return self._order[position * self.size : (position + 1) * self.size]
 
 
-class SGD:
+class SGD(Integrator):
     """Gradient descent with a constant learning rate, on all data or on mini-batches (Robbins & Monro 1951).
 
     Parameters
@@ -62,23 +62,16 @@ class SGD:
     def __init__(self, controller, velocity, batches=None, batch_velocity=None):
         self.controller, self.velocity = controller, velocity
         self.batches, self.batch_velocity = batches, batch_velocity
+        self._slope = None
         self._sloped = None  # the cloud at which the slope on all data was taken
 
     def start(self, theta, t_end):
         """Return the state at time 0."""
         theta = np.array(theta, dtype=np.float64, order="C")
-        self._slope = np.empty_like(theta)
         parts, speed = self._take_slope(theta)
+        moments = self._first_moments(theta)
         return State(
-            0.0,
-            theta,
-            parts,
-            speed,
-            0.0,
-            step=self.controller.step,
-            error=1.0,
-            moments=np.zeros((2, *theta.shape)),
-            evaluations=1,
+            0.0, theta, parts, speed, 0.0, step=self.controller.step, error=1.0, moments=moments, evaluations=1
         )
 
     def step(self, state, t_stop):
@@ -99,8 +92,8 @@ class SGD:
             self._sloped = None
         elif self._sloped is not state.theta:
             self._take_slope(state.theta)
-        theta, moments = state.theta.copy(), state.moments.copy()
-        self._update(theta, moments, state.steps + 1, h)
+        theta = state.theta.copy()
+        moments = self._update(theta, state.moments, state.steps + 1, h)
         estimated = self.batches is not None and t < t_stop
         if not estimated:
             parts, speed = self._take_slope(theta)
@@ -121,14 +114,23 @@ class SGD:
         return new
 
     def evaluate(self, state):
-        """Return the state with energy and speed on all data, where they were the estimates of a batch."""
+        """Return the state with energy and speed on all data, where they were the estimates of a batch.
+
+        This is a measurement: it does not count among the evaluations of the flow.
+        """
         parts, speed = self._take_slope(state.theta)
-        return replace(state, parts=parts, speed=speed, estimated=False, evaluations=state.evaluations + 1)
+        return replace(state, parts=parts, speed=speed, estimated=False)
+
+    def _first_moments(self, theta):
+        """Return the moments at time 0; there are none."""
 
     def _update(self, theta, moments, step, h):
+        """Take a step in place; return the moments after it."""
         theta += h * self._slope
 
     def _take_slope(self, theta):
+        if self._slope is None:
+            self._slope = np.empty_like(theta)
         parts = self.velocity(theta, self._slope)
         self._sloped = theta
         return parts, float(mean_square(self._slope))
@@ -137,9 +139,13 @@ class SGD:
 class Adam(SGD):
     """Adam (Kingma & Ba 2015), with PyTorch's defaults; parameters as for `SGD`."""
 
+    def _first_moments(self, theta):
+        return np.zeros((2, *theta.shape))
+
     def _update(self, theta, moments, step, h):
-        m = len(theta)
+        m, moments = len(theta), moments.copy()
         adam_step(theta, *moments, self._slope, -2.0 / m, 0.5 * m * h, *BETAS, EPSILON, step)
+        return moments
 
 
 @jit

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from particleflow.integrators.state import NotFiniteError, State, StepTooSmallError, mean_square
+from particleflow.integrators.state import Integrator, NotFiniteError, State, StepTooSmallError, mean_square
 from particleflow.integrators.step_size import FixedStep
 from particleflow.jit import jit
 
@@ -22,7 +22,7 @@ _ROUNDING = 1e-14
 _BALANCE_SHARE, _BALANCE_FLOOR = 10.0, 1e-2
 
 
-class RungeKutta:
+class RungeKutta(Integrator):
     """An explicit Runge–Kutta method for one velocity.
 
     Parameters
@@ -74,6 +74,12 @@ class RungeKutta:
         largest = max(speed / scale, curvature)
         second = (0.01 / largest) ** (1 / self._order) if largest > 1e-15 else t_end
         return replace(state, step=min(100 * first, second, t_end), evaluations=2)
+
+    def resume(self, theta, memory):
+        """Return the state with these particles (m, p) and the `State.memory` it had."""
+        if self._contacts:
+            self.velocity.hold(memory["contacts"])
+        return super().resume(theta, memory)
 
     def step(self, state, t_stop):
         """Return the state after one accepted step that ends at t_stop or before.

@@ -1,7 +1,8 @@
 """The state of a flow, shared by all integrators.
 
-An integrator is handed ``velocity(theta, out) -> parts`` and has two moments: ``start(theta, t_end)`` returns the state
-at time 0 and ``step(state, t_stop)`` the one after a step that ends at t_stop or before. States are immutable.
+An integrator is handed ``velocity(theta, out) -> parts`` and has three moments: ``start(theta, t_end)`` returns the
+state at time 0, ``resume(theta, memory)`` that of a checkpoint, and ``step(state, t_stop)`` the one after a step that
+ends at t_stop or before. States are immutable.
 """
 
 import math
@@ -18,6 +19,9 @@ class StepTooSmallError(Exception):
 
 class NotFiniteError(Exception):
     """A step of fixed size led to NaN or infinity."""
+
+
+MEMORY = ("t", "dissipated", "step", "error", "steps", "rejected", "evaluations", "contacts", "moments")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class State:
     evaluations: int = 0
 
     @property
+    def memory(self):
+        """What a checkpoint keeps beside the particles, a dict; the rest of the state follows from both."""
+        return {name: getattr(self, name) for name in MEMORY}
+
+    @property
     def energy(self):
         """L, the sum of its parts."""
         return sum(self.parts.values())
@@ -82,3 +91,16 @@ def mean_square(slope):
         for k in range(p):
             total += slope[i, k] * slope[i, k]
     return total / m
+
+
+class Integrator:
+    """What all integrators share: how they go on from a checkpoint.
+
+    Subclasses have ``_take_slope(theta) -> (parts, speed)``, which evaluates the velocity and keeps it.
+    """
+
+    def resume(self, theta, memory):
+        """Return the state with these particles (m, p) and the `State.memory` it had."""
+        theta = np.array(theta, dtype=np.float64, order="C")
+        parts, speed = self._take_slope(theta)
+        return State(theta=theta, parts=parts, speed=speed, **memory)
