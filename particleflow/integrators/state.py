@@ -37,7 +37,7 @@ class State:
     parts : dict of str → float
         The parts of the energy L at theta.
     speed : float
-        ∫|∇G|² dμ at theta, the mean square velocity.
+        ∫|∇G|² dμ at theta, the mean square velocity, in the metric of the velocity.
     dissipated : float
         ∫₀ᵗ ∫|∇G|² dμ ds.
     step, error : float
