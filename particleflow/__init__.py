@@ -66,6 +66,7 @@ _ROOMS = {
     "entropy": ("differential_entropy",),
     "observers": ("EnergyBelow", "FreeEnergy", "Observer", "Overlaps", "Stationary", "Stop", "TestError", "WallClock"),
     "certificate": ("Certificate", "CertifiedGap", "certify", "certify_frame"),
+    "hypotheses": ("Hypotheses", "Hypothesis", "check_hypotheses"),
     "sphere_search": ("sup",),
     "sphere_sup": ("Sup",),
     "teachers": ("random_teacher", "teacher_dataset"),
