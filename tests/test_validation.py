@@ -76,6 +76,19 @@ def test_another_verdict_ends_with_1_and_the_others_still_run(claims, capsys, ex
     assert lines[4].split()[:2] == ["second", "holds"]
 
 
+def test_a_claim_without_its_package_is_neither_good_nor_bad(claims, tmp_path, capsys):
+    claims(sums=("holds", "1 + 1"))
+    missing = "import particleflow as pf\n" + CLAIM.format(expected="holds", value="2")
+    missing = missing.replace("    value = 2", "    raise pf.MissingPackage('it needs abacus: pip install abacus')")
+    (tmp_path / "needy.py").write_text(missing, encoding="utf-8")
+    assert ledger.main(["--report", str(tmp_path / "page.html")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "not examined" in lines[2] and lines[3].strip() == "it needs abacus: pip install abacus"
+    assert lines[-1].startswith("1 of 2 verdicts as expected, 1 not examined")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "1 of 2 verdicts as expected, 1 not examined" in page and 'class="contrary"' not in page
+
+
 def test_an_unknown_name_is_one_sentence_and_2(claims, capsys):
     claims(sums=("holds", "1 + 1"), wrong=("refuted", "1 + 2"))
     assert ledger.main(["sums", "products"]) == 2
