@@ -66,8 +66,8 @@ def check():
     return Finding(
         ("refuted" if good <= TOLERANCE else "undecided") if contrary else "holds",
         f"At t = {T_END:g} the energy is {one:.0%} above that of a known network with one sign of a ({proved:.0%} or "
-        f"more for ever, as f ≥ 0), and {arc:.0%}, nearly at rest, with all w in an arc of 20°; {half:.1%} from half of "
-        f"the directions, and {good:.2%} from all directions with both signs.",
+        f"more for ever, as f ≥ 0), and {arc:.0%}, nearly at rest, with all w in an arc of 20°. It is {half:.1%} above "
+        f"from half of the directions, and {good:.2%} from all directions with both signs.",
         {
             "least excess of the two": bad,
             "proved with one sign": proved,
