@@ -1,8 +1,8 @@
 """Noise that is cooled down gets a cloud out of where the gradient flow of a maximum mean discrepancy is stuck.
 
 MMD² to five points for a Gaussian kernel that is narrower than their distance: particles that start beside one of
-them feel the others only weakly. The same time with no noise, with noise cooled from T to nearly 0, and with noise at T,
-which lets particles leave the points for good, as nothing confines them.
+them feel the others only weakly. The same time with no noise, with noise cooled from T to nearly 0, and with noise at
+T, which lets particles leave the points for good, as nothing confines them.
 """
 
 import numpy as np
