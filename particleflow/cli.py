@@ -149,7 +149,7 @@ def _parser():
     validate = commands.add_parser(
         "validate", help="check the claims about the mathematics", description="Examine the claims of the ledger."
     )
-    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, a minute)")
+    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, minutes)")
     validate.add_argument("--json", action="store_true", help="print JSON")
     validate.add_argument("--report", metavar="FILE.html", help="also write a page with the figures")
     validate.set_defaults(command=_validate)
