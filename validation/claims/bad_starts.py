@@ -18,7 +18,7 @@ from validation.drawing import half_page
 from validation.ledger import Finding
 
 STATEMENT = "lim_{t, m → ∞} L[μ_m(t)] = min over μ of L, from every start."
-SOURCE = "against Chizat & Bach 2018, Theorem 3.3, without its hypothesis on the support"
+SOURCE = "against Chizat & Bach 2018, §3, without its hypothesis on the support"
 EXPECTED = "refuted"
 TOLERANCE = 0.1
 M, N, STRENGTH, T_END, ARC = 100, 40, 1e-2, 1000.0, math.radians(20)

@@ -12,7 +12,7 @@ from validation.drawing import half_page
 from validation.ledger import Finding
 
 STATEMENT = "lim_{t, m → ∞} L[μ_m(t)] = min over μ of L, from a start whose support separates."
-SOURCE = "Chizat & Bach 2018, Theorem 3.3; Lazarus 2022, §2.2.2"
+SOURCE = "Chizat & Bach 2018, §3; Lazarus 2022, §2.2.2"
 EXPECTED = "holds in the limit"
 TOLERANCE = 0.03
 SIZES, TIMES, N = (5, 10, 20, 50, 200, 500), (2.0, 20.0, 200.0, 2000.0), 30
