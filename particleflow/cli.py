@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | resume | show | plot | export | certify | optimum | validate``.
+"""The command line: ``particleflow run | resume | show | plot | export | certify | optimum | hypotheses | validate``.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -146,10 +146,20 @@ def _parser():
     optimum.add_argument("--json", action="store_true", help="print JSON")
     optimum.set_defaults(command=_optimum)
 
+    hypotheses = commands.add_parser(
+        "hypotheses",
+        help="check what the convergence theorem asks of a configuration",
+        description="Check the hypotheses of the theorem of Chizat and Bach (2018) for energy and initial particles.",
+    )
+    hypotheses.add_argument("config", metavar="CONFIG", help="configuration (TOML)")
+    _add_changes(hypotheses)
+    hypotheses.add_argument("--json", action="store_true", help="print JSON")
+    hypotheses.set_defaults(command=_hypotheses)
+
     validate = commands.add_parser(
         "validate", help="check the claims about the mathematics", description="Examine the claims of the ledger."
     )
-    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, a minute)")
+    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, minutes)")
     validate.add_argument("--json", action="store_true", help="print JSON")
     validate.add_argument("--report", metavar="FILE.html", help="also write a page with the figures")
     validate.set_defaults(command=_validate)
@@ -276,6 +286,20 @@ def _optimum(options):
     else:
         print(optimum)
     return 0 if optimum.relative_gap <= TOLERANCE else 1
+
+
+def _hypotheses(options):
+    from particleflow.config import load_config
+    from particleflow.hypotheses import check_hypotheses
+
+    table = check_hypotheses(*load_config(options.config, options.changes).build())
+    if options.json:
+        import json
+
+        print(json.dumps(table.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        print(table)
+    return 0
 
 
 def _validate(options):
