@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | resume | show | plot | export | certify | optimum | hypotheses | validate``.
+"""The command line: ``particleflow COMMAND``; ``particleflow --help`` lists the commands.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -112,6 +112,12 @@ def _parser():
     show.add_argument("--json", action="store_true", help="print JSON")
     show.set_defaults(command=_show)
 
+    watch = commands.add_parser(
+        "watch", help="look on while a run is under way", description="Show how a run stands until it ends."
+    )
+    watch.add_argument("file", metavar="FILE", help="trajectory (HDF5) that another process is writing")
+    watch.set_defaults(command=_watch)
+
     plot = commands.add_parser("plot", help="draw the figures of a trajectory", description="Draw all figures.")
     plot.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
     plot.add_argument("-o", "--output", metavar="DIR", help="folder for the figures (default: beside FILE)")
@@ -222,6 +228,12 @@ def _show(options):
     else:
         print(to_text(summary))
     return 0
+
+
+def _watch(options):
+    from particleflow.watching import watch
+
+    return EXIT_CODES.get(watch(options.file), 0)
 
 
 def _plot(options):

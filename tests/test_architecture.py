@@ -44,7 +44,7 @@ LEVELS = (
     ("storage",),
     ("checkpoint", "flow", "point_figures", "checks"),
     ("config_tables",),
-    ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),
+    ("config", "plotting", "animation", "export", "summary", "synchronization_figures", "watching"),
     ("cli",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
