@@ -8,7 +8,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "errors": ("InvalidInput", "ParticleflowError", "TrajectoryError", "TransportFailed"),
+    "errors": (
+        "InvalidInput",
+        "MissingPackage",
+        "ParticleflowError",
+        "SolverFailed",
+        "TrajectoryError",
+        "TransportFailed",
+    ),
     "measure": (
         "EmpiricalMeasure",
         "Layout",
@@ -58,6 +65,7 @@ _ROOMS = {
     "penalties": ("Synchronization",),
     "metrics": ("ConicMetric",),
     "energy": ("ConicEnergy", "EmpiricalEnergy", "KernelEnergy", "PopulationEnergy"),
+    "reference.activation_patterns": ("PatternProgram", "pattern_program"),
     "reference.conditional_gradient": ("Optimum", "global_minimum"),
     "reference.circle_grid": ("CircleSolution", "solve_on_circle"),
     "order_parameters": ("overlaps",),
@@ -68,6 +76,7 @@ _ROOMS = {
     "entropy": ("differential_entropy",),
     "observers": ("EnergyBelow", "FreeEnergy", "Observer", "Overlaps", "Stationary", "Stop", "TestError", "WallClock"),
     "certificate": ("Certificate", "CertifiedGap", "certify", "certify_frame"),
+    "hypotheses": ("Hypotheses", "Hypothesis", "check_hypotheses"),
     "sphere_search": ("sup",),
     "sphere_sup": ("Sup",),
     "teachers": ("random_teacher", "teacher_dataset"),

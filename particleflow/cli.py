@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | resume | show | plot | export | certify | optimum | validate``.
+"""The command line: ``particleflow COMMAND``; ``particleflow --help`` lists the commands.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -112,6 +112,12 @@ def _parser():
     show.add_argument("--json", action="store_true", help="print JSON")
     show.set_defaults(command=_show)
 
+    watch = commands.add_parser(
+        "watch", help="look on while a run is under way", description="Show how a run stands until it ends."
+    )
+    watch.add_argument("file", metavar="FILE", help="trajectory (HDF5) that another process is writing")
+    watch.set_defaults(command=_watch)
+
     plot = commands.add_parser("plot", help="draw the figures of a trajectory", description="Draw all figures.")
     plot.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
     plot.add_argument("-o", "--output", metavar="DIR", help="folder for the figures (default: beside FILE)")
@@ -146,10 +152,20 @@ def _parser():
     optimum.add_argument("--json", action="store_true", help="print JSON")
     optimum.set_defaults(command=_optimum)
 
+    hypotheses = commands.add_parser(
+        "hypotheses",
+        help="check what the convergence theorem asks of a configuration",
+        description="Check the hypotheses of the theorem of Chizat and Bach (2018) for energy and initial particles.",
+    )
+    hypotheses.add_argument("config", metavar="CONFIG", help="configuration (TOML)")
+    _add_changes(hypotheses)
+    hypotheses.add_argument("--json", action="store_true", help="print JSON")
+    hypotheses.set_defaults(command=_hypotheses)
+
     validate = commands.add_parser(
         "validate", help="check the claims about the mathematics", description="Examine the claims of the ledger."
     )
-    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, a minute)")
+    validate.add_argument("names", metavar="NAME", nargs="*", help="claims to examine (default: all, minutes)")
     validate.add_argument("--json", action="store_true", help="print JSON")
     validate.add_argument("--report", metavar="FILE.html", help="also write a page with the figures")
     validate.set_defaults(command=_validate)
@@ -214,6 +230,12 @@ def _show(options):
     return 0
 
 
+def _watch(options):
+    from particleflow.watching import watch
+
+    return EXIT_CODES.get(watch(options.file), 0)
+
+
 def _plot(options):
     from particleflow.plotting import save_figures
     from particleflow.trajectory import Trajectory
@@ -276,6 +298,20 @@ def _optimum(options):
     else:
         print(optimum)
     return 0 if optimum.relative_gap <= TOLERANCE else 1
+
+
+def _hypotheses(options):
+    from particleflow.config import load_config
+    from particleflow.hypotheses import check_hypotheses
+
+    table = check_hypotheses(*load_config(options.config, options.changes).build())
+    if options.json:
+        import json
+
+        print(json.dumps(table.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        print(table)
+    return 0
 
 
 def _validate(options):

@@ -13,6 +13,14 @@ class TransportFailed(ParticleflowError):
     """An optimal transport problem was not solved, or its solution could not be proved optimal."""
 
 
+class SolverFailed(ParticleflowError):
+    """A convex program was not solved, or the solver's answer is not what it claims to be."""
+
+
+class MissingPackage(ParticleflowError):
+    """An optional package that is needed is not installed; the message says how to install it."""
+
+
 class TrajectoryError(ParticleflowError):
     """A trajectory file cannot be read, written or understood."""
 

@@ -184,6 +184,15 @@ def recover(path):
             journal.unlink()
 
 
+def in_use(path):
+    """Return whether a process holds the file, as a `JournaledFile` or with a lock of HDF5."""
+    try:
+        with Path(path).open("rb") as file:
+            return not _lock(file, shared=True)
+    except OSError:
+        return False
+
+
 def is_journaled(path):
     """Return whether a commit is under way, or was when a process died."""
     return _journal_of(path).exists()
@@ -206,12 +215,12 @@ def _apply(file, entries, size):
     file.truncate(size)
 
 
-def _lock(file):
-    """Return whether the file could be locked for this process alone; the lock ends with the file's closing."""
+def _lock(file, *, shared=False):
+    """Return whether the file could be locked, for this process alone or beside readers, until it is closed."""
     if fcntl is None:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

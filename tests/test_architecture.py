@@ -25,6 +25,7 @@ LEVELS = (
         "integrators",
         "permutation_search",
         "sphere_sup",
+        "spherical_covering",
         "transport_programs",
     ),
     ("gaussian_kernels", "reference", "sphere_search", "transport"),
@@ -40,11 +41,11 @@ LEVELS = (
     ),
     ("built_in_kernels", "energy"),
     ("observers", "plot_style"),
-    ("certificate", "methods", "trajectory"),
+    ("certificate", "hypotheses", "methods", "trajectory"),
     ("storage",),
     ("checkpoint", "flow", "point_figures", "checks"),
     ("config_tables",),
-    ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),
+    ("config", "plotting", "animation", "export", "summary", "synchronization_figures", "watching"),
     ("cli",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

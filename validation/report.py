@@ -66,7 +66,8 @@ def write_report(rows, file):
     """
     good, seconds = sum(row.as_expected for row in rows), sum(row.seconds for row in rows)
     page = PAGE.format(
-        summary=f"particleflow {pf.__version__}: {good} of {len(rows)} verdicts as expected, in {seconds:.0f} seconds.",
+        summary=f"particleflow {pf.__version__}: {good} of {len(rows)} verdicts as expected{left_out(rows)}, "
+        f"in {seconds:.0f} seconds.",
         lines="\n".join(map(_line, rows)),
         sections="\n".join(map(_section, rows)),
     )
@@ -74,6 +75,12 @@ def write_report(rows, file):
         file.write_text(page, encoding="utf-8")
     except OSError as error:
         raise pf.InvalidInput(f"report = {str(file)!r} cannot be written: {error.strerror}") from None
+
+
+def left_out(rows):
+    """Return how many claims were not examined, as words to follow a number; nothing if all were."""
+    count = sum(not (row.as_expected or row.contrary) for row in rows)
+    return f", {count} not examined" if count else ""
 
 
 def _line(row):
@@ -100,4 +107,4 @@ def _title(name):
 
 
 def _verdict(row):
-    return row.verdict if row.as_expected else f'<span class="contrary">{row.verdict}</span>'
+    return f'<span class="contrary">{row.verdict}</span>' if row.contrary else row.verdict

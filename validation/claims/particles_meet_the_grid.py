@@ -15,7 +15,7 @@ STATEMENT = (
     "Balanced start in the plane, f from the transport equation at t = 1: sup over ‖x‖ = 1 of |f_m − f| falls as 1/m "
     "or faster from quantiles of the initial densities, and as m^(−1/2) from independent draws."
 )
-SOURCE = "Chizat & Bach 2018, Theorem 2.6 (limit); rates: this project"
+SOURCE = "Chizat & Bach 2018, §2 (limit of many particles); rates: this project"
 EXPECTED = "holds in the limit"
 STRENGTH, T_END, CELLS = 0.05, 1.0, 8000
 INPUTS = np.column_stack([np.linspace(-1, 1, 7), np.ones(7)])
