@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | resume | show | plot | export | certify | optimum | hypotheses | validate``.
+"""The command line: ``particleflow run | resume | show | plot | export | certify | compare | …``.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -136,6 +136,18 @@ def _parser():
     certify.add_argument("--json", action="store_true", help="print JSON")
     certify.set_defaults(command=_certify)
 
+    compare = commands.add_parser(
+        "compare",
+        help="compare two runs at their ends",
+        description="W2 between the last clouds, the difference of the functions, energies, times and configurations.",
+    )
+    compare.add_argument("files", metavar="FILE", nargs=2, help="two trajectories (HDF5)")
+    compare.add_argument(
+        "--particles", type=int, metavar="N", help="take W2 between N particles of each, where all are too many"
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.set_defaults(command=_compare)
+
     optimum = commands.add_parser(
         "optimum",
         help="compute the global minimum of a configuration, without any flow",
@@ -260,6 +272,21 @@ def _certify(options):
         print(json.dumps(certificate.to_dict(), indent=2, allow_nan=False))
     else:
         print(certificate.to_text())
+    return 0
+
+
+def _compare(options):
+    from particleflow.comparison import compare, to_text
+    from particleflow.trajectory import Trajectory
+
+    with Trajectory(options.files[0]) as trajectory, Trajectory(options.files[1]) as other:
+        result = compare(trajectory, other, particles=options.particles)
+    if options.json:
+        import json
+
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(to_text(result))
     return 0
 
 

@@ -42,9 +42,10 @@ LEVELS = (
     ("observers", "plot_style"),
     ("certificate", "hypotheses", "methods", "trajectory"),
     ("storage",),
-    ("checkpoint", "flow", "point_figures", "checks"),
+    ("analysis", "checkpoint", "checks", "flow", "neurons", "point_figures", "rates"),
     ("config_tables",),
     ("config", "plotting", "animation", "export", "summary", "synchronization_figures"),
+    ("comparison",),
     ("cli",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
