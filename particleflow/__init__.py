@@ -104,6 +104,8 @@ _ROOMS = {
     "rates": ("Rate", "fit_rate"),
     "neurons": ("Neurons", "effective_neurons"),
     "comparison": ("compare", "function_difference"),
+    "report": ("write_report",),
+    "web_page": ("figure_svg", "html_file", "html_page", "write_html"),
     "export": ("export_trajectory",),
     "plotting": ("save_figures",),
     "animation": ("animate",),

@@ -1,4 +1,4 @@
-"""The command line: ``particleflow run | resume | show | plot | export | certify | compare | …``.
+"""The command line: ``particleflow run | resume | show | plot | export | certify | compare | report | …``.
 
 Exit codes: 0 the flow ended as planned, or every claim has the verdict that is expected; 2 the input cannot be used; 3
 the flow diverged; 4 its step size fell to the resolution of the time; 130 interrupted; 1 another verdict, or anything
@@ -148,6 +148,15 @@ def _parser():
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.set_defaults(command=_compare)
 
+    report = commands.add_parser(
+        "report",
+        help="write one web page about one or several runs",
+        description="Write a page that stands on its own: problem, slider, figures, evidence, configuration, BibTeX.",
+    )
+    report.add_argument("files", metavar="FILE", nargs="+", help="trajectories (HDF5)")
+    report.add_argument("-o", "--output", metavar="FILE.html", required=True, help="the page to write")
+    report.set_defaults(command=_report)
+
     optimum = commands.add_parser(
         "optimum",
         help="compute the global minimum of a configuration, without any flow",
@@ -287,6 +296,18 @@ def _compare(options):
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         print(to_text(result))
+    return 0
+
+
+def _report(options):
+    from contextlib import ExitStack
+
+    from particleflow.report import write_report
+    from particleflow.trajectory import Trajectory
+
+    with ExitStack() as stack:
+        trajectories = [stack.enter_context(Trajectory(file)) for file in options.files]
+        print(write_report(trajectories, options.output))
     return 0
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from particleflow.analysis import cloud_distance
-from particleflow.neurons import effective_neurons
 from particleflow.errors import InvalidInput
+from particleflow.neurons import effective_neurons
 from particleflow.summary import number, plain
 from particleflow.toml import differences
 

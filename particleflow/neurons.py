@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particleflow.errors import InvalidInput
+from particleflow.errors import InvalidInput, require_exchangeable
 from particleflow.values import is_real
 
 MOST_PARTICLES = 20_000
@@ -62,7 +62,7 @@ def effective_neurons(measure, model=None, *, tolerance=1e-2):
     Raises
     ------
     InvalidInput
-        If the tolerance is not positive, or there are too many particles.
+        If the tolerance is not positive, there are too many particles, or those of the model are not exchangeable.
 
     Examples
     --------
@@ -78,6 +78,8 @@ def effective_neurons(measure, model=None, *, tolerance=1e-2):
         raise InvalidInput(
             f"{measure.m} particles have too many pairs, valid are up to {MOST_PARTICLES} particles: take a subsample"
         )
+    if model is not None:
+        require_exchangeable(model, "the number of distinct neurons")
     degree = None if model is None or model.kind != "two-layer" else model.activation.homogeneity
     if degree is None:
         labels = _components(_pair_distances(measure.particles, measure.layout.period), measure.m, tolerance)
