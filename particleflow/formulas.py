@@ -38,8 +38,9 @@ _MEANING = {
 def problem(trajectory):
     """Return the problem of a stored flow as rows (what it is, formula in HTML)."""
     model, energy, flow = (trajectory.config.get(table, {}) for table in ("model", "energy", "flow"))
-    rows = _pairs(energy) if model.get("kind") not in _PHI else _network(model, energy, trajectory)
-    rows += _flow(flow, trajectory.m, model.get("kind") == "hard-synchronized")
+    kind = model.get("kind")
+    rows = _network(model, energy, trajectory) if kind in _PHI else _pairs(energy)
+    rows += _flow(flow, trajectory.m, "θ" if kind in _PHI else "x", kind == "hard-synchronized")
     return [(name, formula if name in _WORDS else _slanted(formula)) for name, formula in rows]
 
 
@@ -98,21 +99,27 @@ def _pairs(energy):
     return rows
 
 
-def _flow(flow, m, shared):
-    velocity = "−(m/2) ∂L/∂θ<sub>i</sub>" if shared else "−∇G(θ<sub>i</sub>, μ<sub>m</sub>)"
+def _flow(flow, m, particle, shared):
+    one = f"{particle}<sub>i</sub>"
+    velocity = f"−(m/2) ∂L/∂{one}" if shared else f"−∇G({one}, μ<sub>m</sub>)"
     method = flow.get("method")
     if method == "langevin":
         rows = [
             ("flow", "∂<sub>t</sub>μ = div(μ ∇G(·, μ)) + T Δμ"),
-            ("particles", f"dθ<sub>i</sub> = {velocity} dt + √(2T) dB<sub>i</sub>, &nbsp; m = {m}"),
+            ("particles", f"d{one} = {velocity} dt + √(2T) dB<sub>i</sub>, &nbsp; m = {m}"),
         ]
         return [*rows, ("temperature", f"T = {_value(flow.get('temperature'))}")]
     if method in ("sgd", "adam"):
         step = f"η = {_value(flow.get('learning_rate'))}"
         name = "Adam" if method == "adam" else "gradient"
-        return [("steps", f"{name} steps on L(θ<sub>1</sub>, …, θ<sub>m</sub>), {step}, m = {m}; flow time t = 2ηk/m")]
+        return [
+            (
+                "steps",
+                f"{name} steps on L({particle}<sub>1</sub>, …, {particle}<sub>m</sub>), {step}, m = {m}; flow time t = 2ηk/m",
+            )
+        ]
     rows = [] if shared else [("flow", "∂<sub>t</sub>μ = div(μ ∇G(·, μ))")]
-    rows.append(("particles", f"dθ<sub>i</sub>/dt = {velocity}, &nbsp; i = 1, …, m = {m}"))
+    rows.append(("particles", f"d{one}/dt = {velocity}, &nbsp; i = 1, …, m = {m}"))
     return [*rows, ("energy balance", "L[μ<sub>t</sub>] + 2∫<sub>0</sub><sup>t</sup>∫|∇G|² dμ ds = L[μ<sub>0</sub>]")]
 
 
@@ -123,10 +130,10 @@ def _value(value):
 
 
 def _slanted(formula):
-    """Return a formula with its letters, those that stand alone, in italics."""
+    """Return a formula with its letters, those that stand alone, in italics; differentials are upright."""
     parts = re.split(r"(<[^>]*>|&\w+;)", formula)
     return "".join(
-        part if k % 2 else re.sub(r"(?<![A-Za-z])([A-Za-z])(?![A-Za-z])", r"<i>\1</i>", part)
+        part if k % 2 else re.sub(r"(?<![A-Za-z])(?!d\w)([A-Za-z])(?![A-Za-z])", r"<i>\1</i>", part)
         for k, part in enumerate(parts)
     )
 

@@ -16,6 +16,7 @@ from particleflow.plotting import Fit, require_plane
 
 MOST_FRAMES, MOST_PARTICLES, MOST_DATA, MOST_NODES = 80, 400, 400, 201
 _UNIT = 10_000
+_ASPECT = 1.42  # of the axes of a panel
 _GREY, _BLUE = "#8c8c8c", "#56B4E9"
 
 
@@ -72,7 +73,10 @@ def _directions(trajectory, clouds):
     angles = np.degrees(np.arctan2(w[..., 1], w[..., 0]))
     sizes = np.abs(masses)
     scale = _Arcsinh if sizes.max() > 20 * np.median(sizes) > 0 else _Axis
-    across, up = _Axis("direction of w (degrees)", np.array([-180.0, 180.0]), 90), scale("signed mass a‖w‖", masses)
+    across, up = (
+        _Axis("direction of w (degrees)", np.array([-180.0, 180.0]), every=90),
+        scale("signed mass a‖w‖", masses),
+    )
     layers = [
         {
             "kind": "points",
@@ -93,7 +97,9 @@ def _points(trajectory, clouds):
     x = np.array([cloud["x"][rows] for cloud in clouds])
     if layout.period is not None:
         x = np.mod(x, layout.period)
-    across, up = _Axis("x₁", x[..., 0]), _Axis("x₂", x[..., 1])
+    width, height = np.ptp(x.reshape(-1, 2), axis=0)
+    height = max(height, width / _ASPECT)  # lengths look alike in both directions
+    across, up = _Axis("x₁", x[..., 0], least=_ASPECT * height), _Axis("x₂", x[..., 1], least=height)
     layer = {"kind": "points", "color": NEGATIVE, "xs": [across(cloud[:, 0]) for cloud in x]}
     return _panel("the particles", across, up, [{**layer, "frames": [up(cloud[:, 1]) for cloud in x]}])
 
@@ -110,10 +116,12 @@ def _chosen(count, most):
 class _Axis:
     """A linear axis: from values to integers, and its ticks."""
 
-    def __init__(self, label, values, every=None):
+    def __init__(self, label, values, *, every=None, least=0.0):
         self.label = label if len(label) <= 40 else f"{label[:39]}…"
         values = self._scaled(values)
         low, high = float(values.min()), float(values.max())
+        middle, half = (low + high) / 2, max(high - low, least) / 2
+        low, high = middle - half, middle + half
         margin = 0.04 * ((high - low) or abs(high) or 1.0)
         self._low, self._high = low - margin, high + margin
         self.ticks = [[position, text] for position, text in self._marks(every) if 0 <= position <= _UNIT]

@@ -23,14 +23,15 @@ from particleflow.web_page import figure_svg, html_file, html_page, write_html
 
 _STYLE = (
     STYLE
-    + """.figures { display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
-.figures svg { flex: 0 1 26rem; }
+    + """.figures { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 1.5rem; }
+.figures svg { width: 100%; }
 .wide { overflow-x: auto; }
 td.formula sub, td.formula sup { line-height: 0; }
 h2 { border-top: 1px solid #111; padding-top: .8rem; font-size: 1.3rem; }
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
 """
 )
+_REM_PER_INCH = 6.3  # letters of one size in all figures
 _HEAVY = ("paths",)  # as many numbers as the whole flow; the slider shows them
 
 
@@ -113,7 +114,9 @@ def _figures(draw, mark):
     drawn = []
     for name, figure in draw.items():
         with suppress(NotApplicable):
-            drawn.append(figure_svg(figure(), f"{mark}-{name}"))
+            picture = figure()
+            width = _REM_PER_INCH * picture.get_figwidth()
+            drawn.append(f'<div style="flex: 0 1 {width:.1f}rem">{figure_svg(picture, f"{mark}-{name}")}</div>')
     return f'<div class="figures">{"".join(drawn)}</div>' if drawn else ""
 
 
