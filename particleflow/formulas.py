@@ -112,12 +112,8 @@ def _flow(flow, m, particle, shared):
     if method in ("sgd", "adam"):
         step = f"η = {_value(flow.get('learning_rate'))}"
         name = "Adam" if method == "adam" else "gradient"
-        return [
-            (
-                "steps",
-                f"{name} steps on L({particle}<sub>1</sub>, …, {particle}<sub>m</sub>), {step}, m = {m}; flow time t = 2ηk/m",
-            )
-        ]
+        cloud = f"{particle}<sub>1</sub>, …, {particle}<sub>m</sub>"
+        return [("steps", f"{name} steps on L({cloud}), {step}, m = {m}; flow time t = 2ηk/m")]
     rows = [] if shared else [("flow", "∂<sub>t</sub>μ = div(μ ∇G(·, μ))")]
     rows.append(("particles", f"d{one}/dt = {velocity}, &nbsp; i = 1, …, m = {m}"))
     return [*rows, ("energy balance", "L[μ<sub>t</sub>] + 2∫<sub>0</sub><sup>t</sup>∫|∇G|² dμ ds = L[μ<sub>0</sub>]")]
