@@ -19,7 +19,18 @@ _PHI = {
         "φ<sub>i</sub>(x) = a<sub>i</sub> σ(Σ<sub>k</sub> u<sub>ik</sub> σ(⟨W<sub>S(i,k)</sub>, x⟩))",
     ),
 }
-_DEEP_V = {"path-norm": "|a| Σ<sub>k</sub> |u<sub>k</sub>| ‖W<sub>k</sub>‖", "scaled-squared-norm": "|a|(‖u‖² + ‖W‖²)"}
+_V = {
+    "three-layer": {
+        "path-norm": "|a| Σ<sub>k</sub> |u<sub>k</sub>| ‖W<sub>k</sub>‖",
+        "scaled-squared-norm": "|a|(‖u‖² + ‖W‖²)",
+    },
+    "hard-synchronized": {
+        "path-norm": "|a<sub>i</sub>| Σ<sub>k</sub> |u<sub>ik</sub>| ‖W<sub>S(i,k)</sub>‖",
+        "scaled-squared-norm": "|a<sub>i</sub>|(‖u<sub>i</sub>‖² + Σ<sub>k</sub> ‖W<sub>S(i,k)</sub>‖²)",
+        "norm": "‖θ<sub>i</sub>‖",
+        "squared-norm": "‖θ<sub>i</sub>‖²",
+    },
+}
 _WORDS = ("data ν", "kernel", "steps")
 _MEANING = {
     r"\max": "max",
@@ -47,26 +58,31 @@ def problem(trajectory):
 def _network(model, energy, trajectory):
     kind, sigma = model["kind"], ACTIVATIONS.get(model.get("activation"))
     particle, phi = _PHI[kind]
-    rows = [("network", f"f<sub>μ</sub>(x) = ∫ φ(θ, x) μ(dθ), &nbsp; {phi}, &nbsp; {particle}")]
+    if shared := kind == "hard-synchronized":  # its particles are no sample of a law
+        f, mean, L, penalized = "f(x)", "(1/m) Σ<sub>i</sub> φ<sub>i</sub>(x)", "L", "(λ/m) Σ<sub>i</sub> V<sub>i</sub>"
+    else:
+        f, mean, L, penalized = "f<sub>μ</sub>(x)", "∫ φ(θ, x) μ(dθ)", "L[μ]", "λ∫V dμ"
+    rows = [("network", f"{f} = {mean}, &nbsp; {phi}, &nbsp; {particle}")]
     if sigma is not None:
         rows.append(("activation", f"σ(z) = {_html(sigma.formula)}"))
     loss, V = LOSSES.get(energy.get("loss", "squared")), REGULARIZERS.get(energy.get("regularizer", "path-norm"))
     strength, penalty = energy.get("strength", 0.0), energy.get("synchronization")
-    terms = ["E<sub>ν</sub>[ℓ(f<sub>μ</sub>(x), y)]"] + ["λ∫V dμ"] * bool(strength) + ["γ D(μ)"] * bool(penalty)
-    rows.append(("energy", f"L[μ] = {' + '.join(terms)}"))
+    terms = [f"E<sub>ν</sub>[ℓ({f}, y)]"] + [penalized] * bool(strength) + ["γ D(μ)"] * bool(penalty)
+    rows.append(("energy", f"{L} = {' + '.join(terms)}"))
     given = [f"ℓ(f, y) = {_html(loss.formula)}"] if loss else []
     if strength and V:
-        given.append(f"V(θ) = {_html(V.formula) if kind == 'two-layer' else _DEEP_V.get(V.name, _html(V.formula))}")
+        of = "V<sub>i</sub>" if shared else "V(θ)"
+        given.append(f"{of} = {_V.get(kind, {}).get(V.name, _html(V.formula))}")
         given.append(f"λ = {_value(strength)}")
     if penalty:
         given.append(f"γ = {_value(penalty.get('strength'))}, D = {_value(penalty.get('term'))}")
     rows.append(("with", ", &nbsp; ".join(given)))
     rows.append(("data ν", _data(trajectory)))
-    if kind != "hard-synchronized":
+    if not shared:
         regular = " + (λ/2) V(θ)" if strength else ""
-        penalized = " + ½γ δD/δμ(θ)" if penalty else ""
+        regular += " + ½γ δD/δμ(θ)" if penalty else ""
         G = "½ δL/δμ(θ) = E<sub>ν</sub>[½ℓ′(f<sub>μ</sub>(x), y) φ(θ, x)]"
-        rows.append(("potential", f"G(θ, μ) = {G}{regular}{penalized}"))
+        rows.append(("potential", f"G(θ, μ) = {G}{regular}"))
     return rows
 
 
@@ -114,20 +130,29 @@ def _flow(flow, m, particle, shared):
         name = "Adam" if method == "adam" else "gradient"
         cloud = f"{particle}<sub>1</sub>, …, {particle}<sub>m</sub>"
         return [("steps", f"{name} steps on L({cloud}), {step}, m = {m}; flow time t = 2ηk/m")]
-    rows = [] if shared else [("flow", "∂<sub>t</sub>μ = div(μ ∇G(·, μ))")]
-    rows.append(("particles", f"d{one}/dt = {velocity}, &nbsp; i = 1, …, m = {m}"))
-    return [*rows, ("energy balance", "L[μ<sub>t</sub>] + 2∫<sub>0</sub><sup>t</sup>∫|∇G|² dμ ds = L[μ<sub>0</sub>]")]
+    integral, particles = "2∫<sub>0</sub><sup>t</sup>", f"d{one}/dt = {velocity}, &nbsp; i = 1, …, m = {m}"
+    if shared:
+        lost = f"{integral} (1/m) Σ<sub>i</sub> |d{one}/ds|² ds"
+        return [("particles", particles), ("energy balance", f"L(t) + {lost} = L(0)")]
+    lost = f"{integral}∫|∇G|² dμ<sub>s</sub> ds"
+    return [
+        ("flow", "∂<sub>t</sub>μ = div(μ ∇G(·, μ))"),
+        ("particles", particles),
+        ("energy balance", f"L[μ<sub>t</sub>] + {lost} = L[μ<sub>0</sub>]"),
+    ]
 
 
 def _value(value):
     """Return a value of a configuration as escaped text, shortened."""
+    if isinstance(value, dict):
+        return ", ".join(f"{escape(str(key))} {_value(item)}" for key, item in value.items())
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return escape(text if len(text) <= 80 else f"{text[:79]}…")
 
 
 def _slanted(formula):
     """Return a formula with its letters, those that stand alone, in italics; differentials are upright."""
-    parts = re.split(r"(<[^>]*>|&\w+;)", formula)
+    parts = re.split(r"(<[^>]*>|&#?\w+;)", formula)
     return "".join(
         part if k % 2 else re.sub(r"(?<![A-Za-z])(?!d\w)([A-Za-z])(?![A-Za-z])", r"<i>\1</i>", part)
         for k, part in enumerate(parts)

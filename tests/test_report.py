@@ -188,9 +188,11 @@ def test_every_method_has_a_source():
             ["log(1+<i>e</i><sup>−", "‖<i>W</i><sub><i>k</i></sub>‖", "<i>T</i> = 0.3", "Δμ"],
         ),
         (
-            {"model": {"kind": "hard-synchronized", "activation": "relu"}, "flow": {"method": "adam"}},
-            ["Adam steps"],
+            {"model": {"kind": "hard-synchronized", "activation": "relu"}, "flow": {"method": "euler"}},
+            ["(1/<i>m</i>) Σ<sub><i>i</i></sub> φ<sub><i>i</i></sub>", "−(<i>m</i>/2) ∂<i>L</i>/∂θ"],
         ),
+        ({"model": {"kind": "two-layer", "activation": "erf"}, "flow": {"method": "adam"}}, ["Adam steps", "√2"]),
+        ({"flow": {"method": "langevin", "temperature": {"initial": 1.0, "law": "<"}}}, ["initial 1, law &lt;"]),
         ({"energy": {"kernel": "pair", "field": "<f>", "interaction": "k"}, "flow": {}}, ["F = &lt;f&gt;, K = k"]),
     ],
 )
