@@ -11,7 +11,7 @@ import numpy as np
 from particleflow.errors import InvalidInput, require_exchangeable
 from particleflow.values import is_real
 
-MOST_PARTICLES = 20_000
+MOST_PARTICLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def effective_neurons(measure, model=None, *, tolerance=1e-2):
     Parameters
     ----------
     measure : EmpiricalMeasure
-        The cloud, of at most 20000 particles (memory 4 m² bytes).
+        The cloud, of at most 10000 particles (memory 4 m² bytes and more).
     model : Model, optional
         Its network, as in ``trajectory.model``.
     tolerance : float

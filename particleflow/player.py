@@ -16,6 +16,7 @@ from particleflow.plotting import Fit, require_plane
 
 MOST_FRAMES, MOST_PARTICLES, MOST_DATA, MOST_NODES = 80, 400, 400, 201
 _UNIT = 10_000
+_APART = 0.07  # of an axis: ticks whose labels do not touch
 _ASPECT = 1.42  # of the axes of a panel
 _GREY, _BLUE = "#8c8c8c", "#56B4E9"
 
@@ -156,6 +157,7 @@ class _Arcsinh(_Axis):
     def _marks(self, every):
         first, last = int(np.ceil(np.log10(self._unit))), int(np.floor(np.log10(self._largest)))
         powers = 10.0 ** np.arange(first, last + 1, 1 + (last - first) // 3)
+        powers = powers[np.arcsinh(powers / self._unit) > _APART * (self._high - self._low)]
         marks = np.concatenate([-powers[::-1], [0.0], powers])
         low, high = (self._unit * np.sinh(end) for end in (self._low, self._high))
         marks = marks[(marks >= low) & (marks <= high)]

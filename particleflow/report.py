@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from particleflow.analysis import curve_length
+from particleflow.analysis import curve_length, transport_cost
 from particleflow.bibliography import bibtex, citations
 from particleflow.certificate import certify_frame
 from particleflow.config import read_config
@@ -32,6 +32,7 @@ h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
 """
 )
 _REM_PER_INCH = 6.3  # letters of one size in all figures
+_MOST_SECONDS = 60.0  # for the length of a curve
 _HEAVY = ("paths",)  # as many numbers as the whole flow; the slider shows them
 
 
@@ -162,6 +163,9 @@ def _length(trajectory):
         rows.append(
             (f"distinct particles at the end, by {how} to {found.tolerance:g}", f"{found.count} of {trajectory.m}")
         )
+    seconds, _ = transport_cost(trajectory.m, count=len(trajectory))
+    if seconds > _MOST_SECONDS and trajectory.layout.size > 1:
+        return _table(rows) + f"<p>Its length is not measured: that takes about {seconds:.2g} seconds.</p>", False
     try:
         curve = curve_length(trajectory)
     except (InvalidInput, TransportFailed) as error:
@@ -185,4 +189,5 @@ def _largest_ratio(curve):
 
 
 def _table(rows):
-    return "<table>" + "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows) + "</table>"
+    lines = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
+    return f"<table>{lines}</table>" if rows else ""

@@ -50,7 +50,11 @@ def html_file(path, name):
     path = Path(path)
     if path.suffix != ".html":
         raise InvalidInput(f"{name} = {str(path)!r}: valid are files that end in .html")
-    if not path.parent.is_dir():
+    try:
+        found = path.parent.is_dir()
+    except OSError:  # a name that is too long
+        found = False
+    if not found:
         raise InvalidInput(f"{name} = {str(path)!r}: the folder {str(path.parent)!r} does not exist")
     return path
 

@@ -4,6 +4,7 @@ import json
 import re
 from html import escape
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -16,6 +17,7 @@ from particleflow.bibliography import _METHODS, _OBSERVED, _THEORY, bibtex
 from particleflow.cli import main
 from particleflow.formulas import problem
 from particleflow.methods import METHODS
+from particleflow.player import MOST_FRAMES, player
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"$x'"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -158,7 +160,27 @@ def test_pair_kernels_have_their_own_page(points, folder):
     assert len(panel["layers"][0]["xs"]) == 4
 
 
-@pytest.mark.parametrize(("file", "words"), [("page.txt", "end in .html"), ("no/page.html", "does not exist")])
+def test_long_flows_of_many_particles_have_a_small_slider():
+    """More frames and particles than can be shown, with masses over eight orders of magnitude."""
+    cloud = pf.gaussian(3000, 2, rng=0)
+    cloud = cloud.push_forward(lambda theta: theta * np.geomspace(1e-4, 1e4, 3000)[:, None])
+    flow = SimpleNamespace(m=3000, layout=cloud.layout, data=None, particles=lambda frame: cloud, path=Path("run.h5"))
+    flow.time = np.arange(500.0)
+    length = type("Flow", (), {"__len__": lambda self: 500, "__getattr__": lambda self, name: getattr(flow, name)})
+    html = player(length())
+    film = Page(f"<main>{html}</main>").data[0]
+    assert (len(film["times"]), film["times"][0], film["times"][-1]) == (MOST_FRAMES, "0", "499")
+    assert len(html) < 1_000_000
+    ticks = film["panels"][0]["yticks"]
+    gaps = np.diff([position for position, _ in ticks])
+    assert len(ticks) >= 3
+    assert (gaps > 500).all()  # labels do not touch
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("page.txt", "end in .html"), ("no/page.html", "does not exist"), (300 * "t" + "/a.html", "does not exist")],
+)
 def test_pages_that_cannot_be_written(points, folder, file, words, capsys):
     assert main(["report", str(points), "-o", str(folder / file)]) == 2
     assert words in capsys.readouterr().err
