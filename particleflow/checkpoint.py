@@ -10,7 +10,7 @@ import numpy as np
 
 from particleflow.errors import InvalidInput
 from particleflow.storage import described, fingerprint
-from particleflow.toml import loads
+from particleflow.toml import differences, loads
 from particleflow.trajectory import Trajectory
 
 _SAME = 1e-12  # relative: times that are one
@@ -100,9 +100,7 @@ def read_past(path, info, config=None):
 
 def _differences(trajectory, info, config):
     """Return the names of what this flow and the stored one do not share."""
-    stored, given = _flat(trajectory.config), _flat(loads(config))
-    names = [key for key in sorted(stored.keys() | given.keys()) if stored.get(key) != given.get(key)]
-    names = [name for name in names if name not in _MAY_CHANGE]
+    names = [name for name in differences(trajectory.config, loads(config)) if name not in _MAY_CHANGE]
     if names:
         return names
     if info.seed != trajectory.seed:
@@ -111,11 +109,3 @@ def _differences(trajectory, info, config):
         return ["the initial particles"]
     same = fingerprint(trajectory.config_text, info.energy, info.measure, info.seed) == trajectory.fingerprint
     return [] if same else ["the data, the teacher or the supports"]
-
-
-def _flat(table, prefix=""):
-    """Return the values of nested tables by their dotted names."""
-    flat = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

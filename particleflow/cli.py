@@ -142,6 +142,27 @@ def _parser():
     certify.add_argument("--json", action="store_true", help="print JSON")
     certify.set_defaults(command=_certify)
 
+    compare = commands.add_parser(
+        "compare",
+        help="compare two runs at their ends",
+        description="W2 between the last clouds, the difference of the functions, energies, times and configurations.",
+    )
+    compare.add_argument("files", metavar="FILE", nargs=2, help="two trajectories (HDF5)")
+    compare.add_argument(
+        "--particles", type=int, metavar="N", help="take W2 between N particles of each, where all are too many"
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.set_defaults(command=_compare)
+
+    report = commands.add_parser(
+        "report",
+        help="write one web page about one or several runs",
+        description="Write a page that stands on its own: problem, slider, figures, evidence, configuration, BibTeX.",
+    )
+    report.add_argument("files", metavar="FILE", nargs="+", help="trajectories (HDF5)")
+    report.add_argument("-o", "--output", metavar="FILE.html", required=True, help="the page to write")
+    report.set_defaults(command=_report)
+
     optimum = commands.add_parser(
         "optimum",
         help="compute the global minimum of a configuration, without any flow",
@@ -272,6 +293,33 @@ def _certify(options):
         print(json.dumps(certificate.to_dict(), indent=2, allow_nan=False))
     else:
         print(certificate.to_text())
+    return 0
+
+
+def _compare(options):
+    from particleflow.comparison import compare, to_text
+    from particleflow.trajectory import Trajectory
+
+    with Trajectory(options.files[0]) as trajectory, Trajectory(options.files[1]) as other:
+        result = compare(trajectory, other, particles=options.particles)
+    if options.json:
+        import json
+
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(to_text(result))
+    return 0
+
+
+def _report(options):
+    from contextlib import ExitStack
+
+    from particleflow.report import write_report
+    from particleflow.trajectory import Trajectory
+
+    with ExitStack() as stack:
+        trajectories = [stack.enter_context(Trajectory(file)) for file in options.files]
+        print(write_report(trajectories, options.output))
     return 0
 
 

@@ -294,7 +294,7 @@ def fit_figure(trajectory):
         panels[0].plot(fit.x, fit.curve(trajectory.particles(frame)), label=time_label(trajectory.time[frame]), **look)
     figure.legend(loc="outside upper center", ncols=3)
     for rug in panels[1:]:
-        rug.vlines(x, 0, mass, colors=_colors(mass), lw=1, alpha=0.5)
+        rug.vlines(x, 0, mass, colors=_colors(mass), lw=1, alpha=0.5, rasterized=len(x) > _MANY)
         rug.axhline(0, color="0.6", lw=0.5, zorder=0)
         rug.set(xlabel=panels[0].get_xlabel(), ylabel=r"kinks, $a\,\|w\|$")
         scale_masses(rug, mass)

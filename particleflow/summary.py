@@ -47,7 +47,7 @@ def summarize(trajectory):
     if flow["method"] == "euler" and "metric" not in config["energy"]:
         # a gradient step of size η on L advances the flow by 2η/m
         summary["learning_rate"] = flow["step"] * trajectory.m / 2
-    return _plain(summary)
+    return plain(summary)
 
 
 def to_text(summary):
@@ -74,15 +74,15 @@ def to_text(summary):
     ]
     if summary["seconds"] is not None:
         rows.append(("wall time", f"{summary['seconds']:.3g} s"))
-    rows.append(("energy L", f"{_number(summary['energy_initial'])} → {_number(last['energy'])}"))
+    rows.append(("energy L", f"{number(summary['energy_initial'])} → {number(last['energy'])}"))
     if "energy_balance_error" in summary:
-        balance = f"{_number(summary['energy_balance_error'])}, the largest |L(t) + 2∫∫|∇G|² − L(0)|"
+        balance = f"{number(summary['energy_balance_error'])}, the largest |L(t) + 2∫∫|∇G|² − L(0)|"
         if summary["energy_balance_relative"] is not None:
-            balance += f" ({_number(summary['energy_balance_relative'])} of L(0))"
+            balance += f" ({number(summary['energy_balance_relative'])} of L(0))"
         rows.append(("energy balance", balance))
     for name, value in last.items():
         if name not in ("energy", "balance"):
-            rows.append((f"  {name.replace('_', ' ')}", _number(value)))
+            rows.append((f"  {name.replace('_', ' ')}", number(value)))
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:{width}}  {value}" for label, value in rows)
 
@@ -143,13 +143,17 @@ def _parameter(value):
     return f"({', '.join(map(_parameter, value))})"
 
 
-def _number(value):
+def number(value):
+    """Return a number, or None for one that is not finite, as text."""
     return "not finite" if value is None else f"{value:.6g}"
 
 
-def _plain(value):
+def plain(value):
+    """Return nested dicts and lists with plain values, numbers that are not finite as None: ready for JSON."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

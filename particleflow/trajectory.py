@@ -62,7 +62,7 @@ class Trajectory:
 
     def __init__(self, path):
         self.path = Path(path)
-        if not self.path.is_file():
+        if not _is_file(self.path):
             raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
         self._file, self._opened_at = None, None
         try:
@@ -254,6 +254,13 @@ class Trajectory:
             f"Trajectory({str(self.path)!r}: {len(self)} frames of {self.m} particles, t = 0 … {self.time[-1]:g}, "
             f"{self.status})"
         )
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # no name at all, for example one that is too long
+        return False
 
 
 def _stamp(path):

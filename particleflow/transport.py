@@ -188,6 +188,14 @@ class Matcher:
         spread = _spread(X, a, Y, a, self.period)
         return self.match_costs(_costs(X, Y, self.period), spread)
 
+    def w2(self, X, Y):
+        """Return W2(X, Y) = (1/m Σ_i |x_i − y_π(i)|²)^½ of clouds of one size; arguments as in `match`."""
+        X, Y = _clouds(X, Y)
+        permutation = self.match(X, Y)
+        with np.errstate(over="ignore"):
+            value = float(np.mean(_squares(X, Y[permutation], self.period)))
+        return float(np.sqrt(_finite(np.array(value))))
+
     def match_costs(self, cost, spread):
         """Return the permutation π that minimises Σ_i C_iπ(i), for costs (m, m) that the caller has computed.
 

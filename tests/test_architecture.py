@@ -41,11 +41,13 @@ LEVELS = (
     ),
     ("built_in_kernels", "energy"),
     ("observers", "plot_style"),
-    ("certificate", "hypotheses", "methods", "trajectory"),
+    ("certificate", "hypotheses", "methods", "trajectory", "web_page"),
     ("storage",),
-    ("checkpoint", "flow", "point_figures", "checks"),
+    ("analysis", "checkpoint", "bibliography", "checks", "flow", "formulas", "neurons", "point_figures", "rates"),
     ("config_tables",),
     ("config", "plotting", "animation", "export", "summary", "synchronization_figures", "watching"),
+    ("comparison", "overlays", "player"),
+    ("report",),
     ("cli",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

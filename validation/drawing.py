@@ -1,11 +1,11 @@
 """How the figures of the claims look: white, small type, half a page wide; and as SVG that stands on its own."""
 
-import io
-import re
 from contextlib import contextmanager
 
 from matplotlib import cycler, rc_context
 from matplotlib.figure import Figure
+
+import particleflow as pf
 
 WIDTH, HEIGHT = 4.1, 2.7
 STYLE = {
@@ -45,9 +45,6 @@ def half_page(xlabel, ylabel, *, log=False):
 
 
 def to_svg(figure, name):
-    """Return a figure as an <svg> element, its letters as outlines and its ids marked by a name: a page holds many."""
-    buffer = io.StringIO()
+    """Return a figure as an <svg> element in this style; see `particleflow.figure_svg`."""
     with paper_style():
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = buffer.getvalue()
-    return re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
+        return pf.figure_svg(figure, name)

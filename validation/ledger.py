@@ -26,7 +26,7 @@ import numpy as np
 
 import particleflow as pf
 from validation.drawing import paper_style
-from validation.report import left_out, report_file, write_report
+from validation.report import left_out, write_report
 
 EXPECTABLE = ("holds", "refuted", "holds in the limit")
 VERDICTS = (*EXPECTABLE, "undecided")
@@ -238,7 +238,7 @@ def run(names=(), *, as_json=False, report=None):
     InvalidInput
         If there is no claim of a name, or the report cannot be written.
     """
-    report = None if report is None else report_file(report)
+    report = None if report is None else pf.html_file(report, "report")
     names = select(names, claim_names())
     rows, table = [], None if as_json else Table(names)
     for name in names:
