@@ -66,6 +66,8 @@ _ROOMS = {
     "entropy": ("differential_entropy",),
     "observers": ("EnergyBelow", "FreeEnergy", "Observer", "Overlaps", "Stationary", "Stop", "TestError", "WallClock"),
     "certificate": ("Certificate", "CertifiedGap", "certify", "certify_frame"),
+    "births": ("birth",),
+    "polishing": ("Polished", "polish", "polish_frame"),
     "sphere_search": ("sup",),
     "sphere_sup": ("Sup",),
     "teachers": ("random_teacher", "teacher_dataset"),

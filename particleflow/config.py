@@ -142,7 +142,7 @@ class Config(Table):
         InvalidInput
             If the data or the particles cannot be read, or do not fit the model.
         """
-        energy = self._energy()
+        energy = self.build_energy()
         return energy, self._measure(energy)
 
     def run(self, file=None, *, overwrite=False, progress=False):
@@ -207,7 +207,8 @@ class Config(Table):
         measure = LAWS[initial.law](m, energy.layout, radius=initial.radius, rng=rng)
         return measure.push_forward(energy.model.admissible)
 
-    def _energy(self):
+    def build_energy(self):
+        """Return the energy alone; errors as for `build`."""
         data, table, model = self.data, self.energy, self.model
         if table.of_pairs:
             return KernelEnergy(build_kernel(table.kernel, table.parameters, model.d), model.d)

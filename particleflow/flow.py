@@ -149,6 +149,8 @@ def solve(
           1e-6 and 1e-12.
         - "euler", "heun", "rk4": fixed steps. `step`, in flow time; Euler with step 2η/m is gradient descent with
           learning rate η. `monotone` (default False): halve the step while the energy rises.
+        - all of these: `birth`, a dict of `every`, a flow time, and `particles` (default 1): so often so many of the
+          lightest particles move to where the certificate asks for neurons (`pf.birth`).
         - "langevin": dθ_i = −∇G dt + √(2T) dB_i by Euler–Maruyama. `step`; `temperature`: T ≥ 0, a `Temperature`
           that is annealed, or a dict of its fields.
         - "sgd", "adam": training loops on L(θ_1, …, θ_m). `learning_rate` η; `steps`, their number; `batch_size`, for

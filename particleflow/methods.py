@@ -6,8 +6,9 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from particleflow.births import Births
 from particleflow.errors import InvalidInput
 from particleflow.integrators.langevin import Langevin, Temperature
 from particleflow.integrators.optimizers import SGD, Adam, Batches
@@ -144,16 +145,17 @@ def _not_applicable(method, key, value):
 # --- how each family is made ready ------------------------------------------------------------------------------------
 
 
-def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol):
+def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol, birth):
     controller = PIController(rtol, atol)
 
     def build():
         return RungeKutta(method.tableau, controller, energy.make_velocity(measure.m), measure.particles.shape)
 
-    return Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    plan = Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    return _with_births(plan, energy, measure, birth)
 
 
-def _fixed(method, energy, measure, t_end, seed, *, step, monotone):
+def _fixed(method, energy, measure, t_end, seed, *, step, monotone, birth):
     controller = FixedStep(step)
     if not isinstance(monotone, bool):
         raise InvalidInput(f"flow.monotone = {monotone!r}: valid are true or false")
@@ -163,7 +165,21 @@ def _fixed(method, energy, measure, t_end, seed, *, step, monotone):
         return RungeKutta(method.tableau, controller, velocity, shape, monotone=monotone)
 
     settings = {"step": step} | ({"monotone": True} if monotone else {})
-    return Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    plan = Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    return _with_births(plan, energy, measure, birth)
+
+
+def _with_births(plan, energy, measure, table):
+    """Return the plan, with births where a table asks for them."""
+    if table is None:
+        return plan
+    births = Births(energy, measure, **table)
+    return replace(
+        plan,
+        settings={**plan.settings, "birth": dict(table)},
+        observers=(*plan.observers, births),
+        build=lambda: births.along(plan.build()),
+    )
 
 
 def _langevin(method, energy, measure, t_end, seed, *, step, temperature):
@@ -220,7 +236,7 @@ def _of_tableau(tableau):
         settings, manner, plan = {"rtol": RTOL, "atol": ATOL}, "chooses its steps by flow.rtol", _adaptive
     else:
         settings, manner, plan = {**_STEP, "monotone": False}, "takes steps of a fixed size, flow.step", _fixed
-    return Method(tableau.name, settings, manner, plan, tableau)
+    return Method(tableau.name, {**settings, "birth": None}, manner, plan, tableau)
 
 
 _STEP = {"step": _REQUIRED}

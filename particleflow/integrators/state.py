@@ -46,6 +46,10 @@ class State:
         Whether parts and speed are the estimates of a mini-batch rather than those at theta.
     steps, rejected, evaluations : int
         Counts of accepted steps, rejected steps and velocity evaluations.
+    births : int
+        How many particles were put elsewhere between steps (see `particleflow.births`).
+    fallen : float
+        By how much that lowered the energy.
     """
 
     t: float
@@ -61,6 +65,8 @@ class State:
     steps: int = 0
     rejected: int = 0
     evaluations: int = 0
+    births: int = 0
+    fallen: float = 0.0
 
     @property
     def energy(self):
