@@ -71,7 +71,7 @@ def reborn(energy, theta, count):
         mass = _best_mass(energy, rest, response)
         before, after = (np.mean(energy.loss.value(values, y)) for values in (f, rest + mass * response))
         fall = before - after + energy.strength * (energy.regularizer.value(old)[0] / m - mass)
-        if not fall > 0.0:
+        if not (mass > 0.0 and fall > 0.0):
             break
         theta[i], f, total = _particle(old[0], m * mass, w), rest + mass * response, total + fall
         moved.append(i)

@@ -173,6 +173,8 @@ def _with_births(plan, energy, measure, table):
     """Return the plan, with births where a table asks for them."""
     if table is None:
         return plan
+    if not (isinstance(table, dict) and "every" in table and table.keys() <= {"every", "particles"}):
+        raise InvalidInput(f"flow.birth = {table!r}: valid are a table of every, a flow time, and particles")
     births = Births(energy, measure, **table)
     return replace(
         plan,
