@@ -1,5 +1,7 @@
 """Births: the lightest particles move where the certificate asks for them; energies, directions and balances agree."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -143,12 +145,12 @@ def test_the_same_state_gives_the_same_next_state(controller):
     while state.t < 4.5:
         states.append(state)
         state = solver.step(state, 9.0)
-    times = [after.t for before, after in zip(states, states[1:], strict=False) if after.births > before.births]
+    times = [after.t for before, after in itertools.pairwise(states) if after.births > before.births]
     assert len(times) == 4
     np.testing.assert_allclose(times, [1.0, 2.0, 3.0, 4.0] if solver._integrator.adaptive else [1.2, 2.1, 3.0, 4.2])
     other = integrator()
     other.start(start.particles, 9.0)
-    for before, after in list(zip(states, states[1:], strict=False))[::-3]:
+    for before, after in list(itertools.pairwise(states))[::-3]:
         again = other.step(before, 9.0)
         np.testing.assert_array_equal(again.theta, after.theta)
         assert (again.t, again.births, again.energy, again.fallen) == (
@@ -203,9 +205,9 @@ def test_refusals(change, sentence):
 def test_refusals_in_python():
     energy, start = problem(0), pf.sphere(4, 2, rng=0)
     for particles in (0, 5, 1.5):
-        with pytest.raises(pf.InvalidInput, match="birth.particles"):
+        with pytest.raises(pf.InvalidInput, match=r"birth\.particles"):
             pf.birth(energy, start, particles=particles)
-    with pytest.raises(pf.InvalidInput, match="birth.every"):
+    with pytest.raises(pf.InvalidInput, match=r"birth\.every"):
         pf.solve(energy, start, 1.0, birth={"every": -1.0})
     with pytest.raises(pf.InvalidInput, match="valid are"):
         pf.solve(energy, start, 1.0, birth={"often": 1.0})
