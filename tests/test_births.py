@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 
 import particleflow as pf
 from particleflow.births import Births, reborn
+from particleflow.cli import main
 from particleflow.integrators.runge_kutta import RungeKutta
 from particleflow.integrators.step_size import FixedStep, PIController
 from particleflow.integrators.tableaus import TABLEAUS
@@ -161,7 +162,7 @@ def test_the_same_state_gives_the_same_next_state(controller):
         )
 
 
-def test_files_and_configurations(tmp_path):
+def test_files_and_configurations(tmp_path, capsys):
     text = """
         data = { source = "teacher", n = 20, d = 2 }
         model = { particles = 10 }
@@ -175,6 +176,8 @@ def test_files_and_configurations(tmp_path):
         assert trajectory.config["flow"]["birth"] == {"every": 1.0, "particles": 2}
         np.testing.assert_array_equal(trajectory.observables["births"], result.observables["births"])
         assert trajectory.observables["births"][-1] > 0
+    assert main(["show", str(tmp_path / "run.h5")]) == 0
+    assert "every 1 up to 2 births" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
