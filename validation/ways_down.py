@@ -71,19 +71,19 @@ class Clock(pf.Observer):
     """Records the processor time at each frame, as `seconds`, and stops when it is used up."""
 
     def __init__(self, most):
-        self._most = most
+        self.most = most
 
     def start(self, info):
         """Start."""
-        self._begin = time.process_time()
+        self.begin = time.process_time()
 
     def measure(self, state):
         """Return the seconds since the start."""
-        return {"seconds": time.process_time() - self._begin}
+        return {"seconds": time.process_time() - self.begin}
 
     def watch(self, state):
         """Stop in time."""
-        if time.process_time() - self._begin >= self._most:
+        if time.process_time() - self.begin >= self.most:
             return pf.Stop("budget", "the time is used up")
         return None
 
