@@ -75,6 +75,23 @@ def test_every_loss(number, loss):
     check(energy, measure, pf.polish(energy, measure))
 
 
+@pytest.mark.parametrize("case", range(45))
+def test_data_of_every_kind(case):
+    """On a lattice, with a bias, on a line, each datum twice; from starts that are far too large, and one-signed."""
+    rng = np.random.default_rng(case)
+    n, loss = int(rng.integers(1, 150)), LOSSES[case % 3]
+    kinds = (
+        lambda: rng.integers(-3, 4, (n, 2)).astype(float),
+        lambda: np.column_stack([rng.standard_normal(n), np.ones(n)]),
+        lambda: np.outer(rng.standard_normal(n), [1.0, -2.0]),
+        lambda: np.repeat(rng.standard_normal((n, 2)), 2, axis=0)[:n],
+    )
+    data, strength = (kinds[case % 4](), rng.choice([-1.0, 1.0], n)), 10 ** rng.uniform(-3, -1)
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), data, loss=loss, strength=strength)
+    for measure in (pf.gaussian(20, 2, radius=100.0, rng=case), pf.one_signed(30, 2, rng=case)):
+        check(energy, measure, pf.polish(energy, measure))
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_a_trained_measure_needs_no_more_iterations_than_nothing(number):
     energy = instance(number)

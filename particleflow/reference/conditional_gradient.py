@@ -214,7 +214,7 @@ def _solve(X, y, loss, strength, tolerance, start):
     """Return the atoms (angles, masses, signs) of least energy, the best lower bound, and the number of iterations."""
     sup, plane = sup_line if X.shape[1] == 1 else sup_circle, _in_the_plane(X)
     circle = Circle(plane) if plane.any() else None
-    atoms = best = (np.empty(0),) * 3 if circle is None else merge(circle, *start)
+    atoms = best = (np.empty(0),) * 3 if circle is None else _refit(circle, loss, y, strength, start)
     least, bound, smallest, waited, iterations = np.inf, -np.inf, np.inf, 0, 0
     while True:
         f = features(plane, atoms[0], atoms[2]) @ atoms[1]
@@ -230,6 +230,14 @@ def _solve(X, y, loss, strength, tolerance, start):
             return best, bound, iterations
         atoms = _improve(circle, loss, y, strength, atoms, q)
         iterations += 1
+
+
+def _refit(circle, loss, y, strength, start):
+    """Return atoms in the arcs of a start, with the best masses; those of the start may be far from any use."""
+    angles, masses, signs = merge(circle, *start)
+    if masses.size > 0:
+        masses = best_masses(loss, features(circle.X, angles, signs), y, strength, np.zeros_like(masses))
+    return merge(circle, angles, masses, signs)
 
 
 def _improve(circle, loss, y, strength, atoms, q):
