@@ -17,7 +17,7 @@ import particleflow as pf
 WAYS = {
     "flow": {},
     "flow, rtol 1e-4": {"rtol": 1e-4},
-    "with births": {"rtol": 1e-4, "birth": {"every": 200.0, "particles": 10}},
+    "with births": {"rtol": 1e-4, "birth": {"every": 1000.0, "particles": 5}},
     "gradient descent": {"method": "euler"},
 }
 """The settings of `pf.solve` for each way; one more row of the table is one more entry."""
