@@ -77,6 +77,8 @@ _ROOMS = {
     "observers": ("EnergyBelow", "FreeEnergy", "Observer", "Overlaps", "Stationary", "Stop", "TestError", "WallClock"),
     "certificate": ("Certificate", "CertifiedGap", "certify", "certify_frame"),
     "hypotheses": ("Hypotheses", "Hypothesis", "check_hypotheses"),
+    "births": ("birth",),
+    "polishing": ("Polished", "polish", "polish_frame"),
     "sphere_search": ("sup",),
     "sphere_sup": ("Sup",),
     "teachers": ("random_teacher", "teacher_dataset"),

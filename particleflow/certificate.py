@@ -130,14 +130,10 @@ def certify(energy, measure, *, tolerance=1e-3, seconds=10.0, rng=0):
     ('proof', True)
     """
     begin = time.perf_counter()
-    _check_energy(energy)
+    check_scope(energy, measure)
     for name, value in (("tolerance", tolerance), ("seconds", seconds)):
         if not (math.isfinite(value) and value > 0):
             raise InvalidInput(f"{name} = {value!r}: valid are finite numbers above 0")
-    if measure.layout != energy.layout:
-        raise InvalidInput(
-            f"the particles have {measure.layout.size} numbers each and the energy expects {energy.layout.size}"
-        )
     theta, X, y, loss = measure.particles, energy.data.X, energy.data.y, energy.loss
     L, q = _primal(energy, theta)
     found = sup(
@@ -190,6 +186,12 @@ def certify_frame(trajectory, frame=-1, **options):
         If the file does not hold its data, there is no such frame, or no certificate for its energy.
     """
     measure = trajectory.particles(frame)
+    certificate = certify(stored_energy(trajectory), measure, **options)
+    return replace(certificate, time=float(trajectory.time[frame]))
+
+
+def stored_energy(trajectory):
+    """Return the energy of a stored flow; `InvalidInput` if the file does not hold it, or it has no certificate."""
     table = trajectory.config.get("energy", {})
     kernel = table.get("kernel", "empirical")
     if kernel != "empirical":
@@ -199,8 +201,30 @@ def certify_frame(trajectory, frame=-1, **options):
     if trajectory.model is None or trajectory.data is None:
         raise InvalidInput(f"{trajectory.path.name!r} does not hold its model and data, which a certificate needs")
     terms = {name: table[name] for name in ("loss", "regularizer", "strength") if name in table}
-    certificate = certify(EmpiricalEnergy(trajectory.model, trajectory.data, **terms), measure, **options)
-    return replace(certificate, time=float(trajectory.time[frame]))
+    return EmpiricalEnergy(trajectory.model, trajectory.data, **terms)
+
+
+def check_scope(energy, measure):
+    """Raise `InvalidInput` unless there is a certificate for the energy, and the measure is one of its particles."""
+    if not isinstance(energy, EmpiricalEnergy):
+        raise InvalidInput(_SCOPE.format(found=f"this is a {type(energy).__name__}"))
+    model = energy.model
+    if model.kind != "two-layer":
+        found = f"this is the {model.kind} model"
+    elif model.activation.homogeneity != 1:
+        found = f'the activation is "{model.activation.name}"'
+    elif energy.regularizer.name != "path-norm":
+        found = f'the regularizer is "{energy.regularizer.name}"'
+    elif energy.strength == 0:
+        found = "λ = 0"
+    elif energy.synchronization is not None:
+        found = "the energy has a synchronisation penalty"
+    elif measure.layout != energy.layout:
+        sizes = measure.layout.size, energy.layout.size
+        raise InvalidInput("the particles have {} numbers each and the energy expects {}".format(*sizes))
+    else:
+        return
+    raise InvalidInput(_SCOPE.format(found=found))
 
 
 class CertifiedGap(Observer):
@@ -224,7 +248,7 @@ class CertifiedGap(Observer):
 
     def start(self, info):
         """Take the energy; `InvalidInput` unless its gap is cheap."""
-        _check_energy(info.energy)
+        check_scope(info.energy, info.measure)
         if info.energy.model.activation.name == "relu" and info.energy.d > 2:
             raise InvalidInput(
                 f"the gap along a flow is for relu in d ≤ 2 or linear networks, found d = {info.energy.d} (a bias "
@@ -255,26 +279,6 @@ class CertifiedGap(Observer):
 
 
 # --- the two sides ----------------------------------------------------------------------------------------------------
-
-
-def _check_energy(energy):
-    """Raise `InvalidInput` unless there is a certificate for the energy."""
-    if not isinstance(energy, EmpiricalEnergy):
-        raise InvalidInput(_SCOPE.format(found=f"this is a {type(energy).__name__}"))
-    model = energy.model
-    if model.kind != "two-layer":
-        found = f"this is the {model.kind} model"
-    elif model.activation.homogeneity != 1:
-        found = f'the activation is "{model.activation.name}"'
-    elif energy.regularizer.name != "path-norm":
-        found = f'the regularizer is "{energy.regularizer.name}"'
-    elif energy.strength == 0:
-        found = "λ = 0"
-    elif energy.synchronization is not None:
-        found = "the energy has a synchronisation penalty"
-    else:
-        return
-    raise InvalidInput(_SCOPE.format(found=found))
 
 
 def _primal(energy, theta):

@@ -118,6 +118,15 @@ def cooling(value):
     return "initial" in value and all(key in known and known[key](item) for key, item in value.items())
 
 
+@_check("a table of every, a number above 0, and particles, an integer from 1")
+def birth(value):
+    """Check for a table of births."""
+    known = {"every": positive, "particles": integer(1)}
+    return (
+        isinstance(value, dict) and "every" in value and all(key in known and known[key](value[key]) for key in value)
+    )
+
+
 real = number("finite numbers", lambda value: True)
 positive = number("finite numbers above 0", lambda value: value > 0)
 nonnegative = number("finite numbers from 0", lambda value: value >= 0)

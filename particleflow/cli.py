@@ -139,6 +139,9 @@ def _parser():
     )
     certify.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
     certify.add_argument("--frame", type=int, metavar="K", default=-1, help="frame to certify (default: -1, the last)")
+    certify.add_argument("--polish", action="store_true", help="go on from the frame to the global minimum (d = 1, 2)")
+    certify.add_argument("-o", "--output", metavar="FILE.npz", help="with --polish: write the particles")
+    certify.add_argument("--overwrite", action="store_true", help="replace an existing file")
     certify.add_argument("--json", action="store_true", help="print JSON")
     certify.set_defaults(command=_certify)
 
@@ -283,16 +286,24 @@ def _export(options):
 
 def _certify(options):
     from particleflow.certificate import certify_frame
+    from particleflow.errors import InvalidInput
+    from particleflow.polishing import polish_frame
     from particleflow.trajectory import Trajectory
 
+    if options.output and not options.polish:
+        raise InvalidInput(f"-o {options.output} goes with --polish: a certificate is printed, no file is written")
     with Trajectory(options.file) as trajectory:
-        certificate = certify_frame(trajectory, options.frame)
+        found = (polish_frame if options.polish else certify_frame)(trajectory, options.frame)
+    if options.output:
+        from particleflow.export import export_measure
+
+        export_measure(found.measure, options.output, overwrite=options.overwrite)
     if options.json:
         import json
 
-        print(json.dumps(certificate.to_dict(), indent=2, allow_nan=False))
+        print(json.dumps(found.to_dict(), indent=2, allow_nan=False))
     else:
-        print(certificate.to_text())
+        print(found.to_text())
     return 0
 
 
@@ -337,7 +348,7 @@ def _optimum(options):
     ):
         if value != valid:
             raise InvalidInput(f'{key} = "{value}": the global minimum is computed for "{valid}" only')
-    energy, _ = config.build()
+    energy = config.build_energy()
     optimum = global_minimum(energy.data, loss=energy.loss, strength=energy.strength)
     if options.json:
         import json

@@ -163,7 +163,7 @@ class Config(Table):
         InvalidInput
             If the data or the particles cannot be read, or do not fit the model.
         """
-        energy = self._energy()
+        energy = self.build_energy()
         return energy, self._measure(energy)
 
     def run(self, file=None, *, overwrite=False, progress=False):
@@ -238,8 +238,8 @@ class Config(Table):
             return points
         return EmpiricalMeasure.from_blocks(energy.layout, r=np.resize(initial.weights, m), x=points.particles)
 
-    def _energy(self, dataset=None):
-        """Return the energy, on the given data in place of those that [data] names."""
+    def build_energy(self, dataset=None):
+        """Return the energy alone, on a given `Dataset` in place of that of [data]; errors as for `build`."""
         data, table, model = self.data, self.energy, self.model
         metric = None if table.metric is None else table.metric.build()
         if table.of_pairs:
@@ -334,7 +334,7 @@ def resume(path, *, t_end=None, steps=None, progress=False):
         )
     ends = {key: value for key, value in (("t_end", t_end), ("steps", steps)) if value is not None}
     config = replace(config, flow=replace(config.flow, **ends))
-    return config._solve(config._energy(data), start, file=path, resume=True, progress=progress)
+    return config._solve(config.build_energy(data), start, file=path, resume=True, progress=progress)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from particleflow import methods
 from particleflow.activations import ACTIVATIONS
 from particleflow.built_in_kernels import PAIR_KERNELS
 from particleflow.checks import (
+    birth,
     boolean,
     choice,
     cooling,
@@ -246,6 +247,7 @@ class FlowConfig(Table):
     learning_rate: float | None = _key(positive, None)
     steps: int | None = _key(integer(1), None)
     batch_size: int | None = _key(integer(1), None)
+    birth: dict | None = field(default=None, metadata={"check": birth})
     frames: int | tuple = _key(frames, 100)
     stop: dict = field(default_factory=dict, metadata={"check": stop})
 

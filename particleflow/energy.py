@@ -39,8 +39,8 @@ class Energy(Protocol):
         """Return ``velocity(theta, out) -> parts`` for m particles.
 
         It fills out (m, p) with −∇G(θ_i, μ_m) and returns the parts of L[μ_m], a dict of name → float. Where the
-        velocity jumps it may offer `contacts`, `hold` and `settle`, as `particleflow.models.sliding` does; in another
-        metric than the Euclidean it offers `speed(theta, slope)`, as `particleflow.metrics` does.
+        velocity jumps it may offer `contacts`, `hold`, `release` and `settle`, as `particleflow.models.sliding` does;
+        in another metric than the Euclidean it offers `speed(theta, slope)`, as `particleflow.metrics` does.
         """
 
     def potential(self, theta, measure):

@@ -37,13 +37,44 @@ def export_trajectory(trajectory, path, *, frame=None, overwrite=False):
     writers = {".npz": _write_npz, ".csv": _write_csv}
     if path.suffix not in writers:
         raise InvalidInput(f"the output {path.name!r} has an unknown suffix; valid: {', '.join(writers)}")
-    columns = _columns(trajectory, frame, flat=path.suffix == ".csv")
+    return _write(writers[path.suffix], _columns(trajectory, frame, flat=path.suffix == ".csv"), path, overwrite)
+
+
+def export_measure(measure, path, *, overwrite=False):
+    """Write a measure as ``.npz``, one array per block: what ``initial.file`` and `measure_from_file` read.
+
+    Parameters
+    ----------
+    measure : EmpiricalMeasure
+        What to write.
+    path : str or Path
+        Where; the suffix is .npz.
+    overwrite : bool
+        Replace an existing file.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InvalidInput
+        If the suffix is another, the file exists, or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise InvalidInput(f"the output {path.name!r} has an unknown suffix; valid: .npz")
+    return _write(_write_npz, measure.layout.split(measure.particles), path, overwrite)
+
+
+def _write(writer, columns, path, overwrite):
+    """Let a writer make the file in one piece."""
     new = path.with_name(path.name + ".part")
     try:
         if path.exists() and not overwrite:
             raise InvalidInput(f"the output {str(path)!r} exists already; choose another name or use --overwrite")
         with new.open("wb") as file:
-            writers[path.suffix](file, columns)
+            writer(file, columns)
         new.replace(path)
     except OSError as error:
         with suppress(OSError):

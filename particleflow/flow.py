@@ -6,18 +6,16 @@ last complete state is there to be stored.
 """
 
 import math
-import signal
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numba.core.compiler_lock import global_compiler_lock
 
 from particleflow.errors import InvalidInput
 from particleflow.integrators.state import NotFiniteError, StepTooSmallError
+from particleflow.interruption import Interruption
 from particleflow.measure import EmpiricalMeasure
 from particleflow.methods import plan
 from particleflow.observers import (
@@ -156,6 +154,8 @@ def solve(
         - "euler", "heun", "rk4": fixed steps. `step`, in flow time; Euler with step 2η/m is gradient descent with
           learning rate η. `monotone` (default False): halve the step while the energy rises.
         - "mirror": Euler's method for weighted points (`ConicEnergy`) with r ← r e^{h ṙ/r}; `step` and `monotone`.
+        - all of these: `birth`, a dict of `every`, a flow time, and `particles` (default 1): so often so many of the
+          lightest particles move to where the certificate asks for neurons (`pf.birth`).
         - "langevin": dθ_i = −∇G dt + √(2T) dB_i by Euler–Maruyama. `step`; `temperature`: T ≥ 0, a `Temperature`
           that is annealed, or a dict of its fields.
         - "sgd", "adam": training loops on L(θ_1, …, θ_m). `learning_rate` η; `steps`, their number; `batch_size`, for
@@ -233,7 +233,7 @@ def solve(
     with ExitStack() as stack:
         stack.enter_context(single_threaded_blas())
         stack.enter_context(np.errstate(over="ignore", invalid="ignore"))  # a flow that diverges says so by its status
-        return _run(integrator, info, times, watchers, table, stack.enter_context(_Interruption()))
+        return _run(integrator, info, times, watchers, table, stack.enter_context(Interruption()))
 
 
 def _run(integrator, info, times, observers, table, interruption):
@@ -342,65 +342,6 @@ class _Table(Observer):
         names = dict.fromkeys(name for row in self._rows for name in row)
         columns = {name: np.array([row.get(name, np.nan) for row in self._rows]) for name in names}
         return {"time": np.array(self.times)} | columns
-
-
-_PATIENCE = 0.02  # s
-
-
-def _signal_main_thread(number):
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident, number)
-    else:
-        signal.raise_signal(number)
-
-
-class _Interruption:
-    """Turns SIGINT and SIGTERM into the end of the flow: at once inside a step, else after what is being done."""
-
-    _signals = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self):
-        self.stop = None
-        self._inside = False
-        self._reminder = None
-
-    def __enter__(self):
-        self._previous = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in self._signals:
-                self._previous[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_):
-        if self._reminder is not None:
-            self._reminder.cancel()
-            self._reminder.join()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def allowed(self):
-        return self._Allowed(self)
-
-    class _Allowed:
-        def __init__(self, owner):
-            self.owner = owner
-
-        def __enter__(self):
-            self.owner._inside = True
-
-        def __exit__(self, *_):
-            self.owner._inside = False
-
-    def _handle(self, number, _frame):
-        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        self.stop = Stop("interrupted", f"stopped by {name}; everything up to the last complete step is kept")
-        if self._inside and global_compiler_lock.is_locked():
-            # an exception would leave the compiler half-way: the signal comes again until it is done
-            self._reminder = threading.Timer(_PATIENCE, _signal_main_thread, (number,))
-            self._reminder.start()
-        elif self._inside:
-            self._inside = False  # a second signal finds us storing
-            raise KeyboardInterrupt
 
 
 def _held_out(energy):

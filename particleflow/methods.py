@@ -7,8 +7,9 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from particleflow.births import Births
 from particleflow.errors import InvalidInput
 from particleflow.integrators.langevin import Langevin, Temperature
 from particleflow.integrators.mirror import MirrorDescent
@@ -155,16 +156,17 @@ def _not_applicable(method, key, value):
 # --- how each family is made ready ------------------------------------------------------------------------------------
 
 
-def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol):
+def _adaptive(method, energy, measure, t_end, seed, *, rtol, atol, birth):
     controller = PIController(rtol, atol)
 
     def build():
         return RungeKutta(method.tableau, controller, energy.make_velocity(measure.m), measure.particles.shape)
 
-    return Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    plan = Plan({"rtol": rtol, "atol": atol}, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    return _with_births(plan, energy, measure, birth)
 
 
-def _fixed(method, energy, measure, t_end, seed, *, step, monotone, scheme=RungeKutta):
+def _fixed(method, energy, measure, t_end, seed, *, step, monotone, birth=None, scheme=RungeKutta):
     controller = FixedStep(step)
     if not isinstance(monotone, bool):
         raise InvalidInput(f"flow.monotone = {monotone!r}: valid are true or false")
@@ -174,7 +176,23 @@ def _fixed(method, energy, measure, t_end, seed, *, step, monotone, scheme=Runge
         return scheme(method.tableau, controller, velocity, shape, monotone=monotone)
 
     settings = {"step": step} | ({"monotone": True} if monotone else {})
-    return Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    plan = Plan(settings, _span(t_end), controller, (EnergyBalance(), Invariants()), build)
+    return _with_births(plan, energy, measure, birth)
+
+
+def _with_births(plan, energy, measure, table):
+    """Return the plan, with births where a table asks for them."""
+    if table is None:
+        return plan
+    if not (isinstance(table, dict) and "every" in table and table.keys() <= {"every", "particles"}):
+        raise InvalidInput(f"flow.birth = {table!r}: valid are a table of every, a flow time, and particles")
+    births = Births(energy, measure, **table)
+    return replace(
+        plan,
+        settings={**plan.settings, "birth": dict(table)},
+        observers=(*plan.observers, births),
+        build=lambda: births.along(plan.build(), plan.t_end),
+    )
 
 
 def _mirror(method, energy, measure, t_end, seed, **settings):
@@ -237,7 +255,7 @@ def _of_tableau(tableau):
         settings, manner, plan = {"rtol": RTOL, "atol": ATOL}, "chooses its steps by flow.rtol", _adaptive
     else:
         settings, manner, plan = _FIXED, _OF_FIXED_SIZE, _fixed
-    return Method(tableau.name, settings, manner, plan, tableau)
+    return Method(tableau.name, {**settings, "birth": None}, manner, plan, tableau)
 
 
 _STEP = {"step": _REQUIRED}

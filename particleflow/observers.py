@@ -61,7 +61,8 @@ class EnergyParts(Observer):
 class EnergyBalance(EnergyParts):
     """The energy L, its parts, the dissipation and the balance L(t) + 2∫₀ᵗ∫|∇G|² dμ ds − L(0).
 
-    The balance is zero for the exact flow (dL/dt = −2∫|∇G|² dμ): what is left is the error of the integration.
+    The balance is zero for the exact flow (dL/dt = −2∫|∇G|² dμ): what is left is the error of the integration. Where
+    particles were put elsewhere, what that took from the energy is added.
     """
 
     def __init__(self):
@@ -79,7 +80,7 @@ class EnergyBalance(EnergyParts):
         return {
             **super().measure(state),
             "dissipated": 2 * state.dissipated,
-            "balance": state.energy + 2 * state.dissipated - self._initial,
+            "balance": state.energy + 2 * state.dissipated + state.fallen - self._initial,
         }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import particleflow
 from particleflow.errors import InvalidInput, TrajectoryError
-from particleflow.integrators.state import MEMORY
+from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import JournaledFile, forget
 from particleflow.observers import Observer
 from particleflow.trajectory import FORMAT, FORMAT_VERSION, SLOTS, is_trajectory
@@ -25,7 +25,6 @@ from particleflow.trajectory import FORMAT, FORMAT_VERSION, SLOTS, is_trajectory
 _CHUNK_BYTES = 2**20
 _DATA_BYTES = 2**28
 _LIBVER = "v108", "v108"  # any number of features as an attribute
-_ARRAYS = ("contacts", "moments")  # of a checkpoint
 _GROWING = ("contact",)  # dimensions
 
 
@@ -226,18 +225,20 @@ def _running(info, config):
 def _write_checkpoint(group, frame, memory):
     """Store what the integrator knows at a frame, in the slot that the frame before does not use."""
     slot = group[SLOTS[frame % len(SLOTS)]]
-    for name in MEMORY:
+    for name in COUNTS:
+        slot.attrs.modify(name, memory[name])
+    for name in ARRAYS:
         value = memory[name]
-        if name not in _ARRAYS:
-            slot.attrs.modify(name, value)
-        elif value is not None and name in slot:
-            if name == "contacts":
-                slot["contact"].resize(len(value[0]), axis=0)
-                slot[name].resize(len(value[0]), axis=1)
-            slot[name][...] = value
-        elif value is not None:
+        if value is None:
+            continue
+        if name not in slot:
             axes = {"contacts": ("row", "contact"), "moments": ("moment", "particle", "parameter")}[name]
             _create_array(slot, name, np.asarray(value), "i8" if name == "contacts" else "f8", axes)
+            continue
+        if name == "contacts":
+            slot["contact"].resize(len(value[0]), axis=0)
+            slot[name].resize(len(value[0]), axis=1)
+        slot[name][...] = value
     slot.attrs.modify("frame", frame)
 
 

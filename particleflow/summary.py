@@ -41,7 +41,7 @@ def summarize(trajectory):
         worst = np.abs(observables["balance"]).max()
         summary["energy_balance_error"] = worst
         summary["energy_balance_relative"] = worst / abs(energy[0]) if energy[0] else None
-    for name in ("learning_rate", "batch_size", "temperature", "monotone"):
+    for name in ("learning_rate", "batch_size", "temperature", "monotone", "birth"):
         if name in flow:
             summary[name] = flow[name]
     if flow["method"] == "euler" and "metric" not in config["energy"]:
@@ -103,6 +103,8 @@ def _method(summary):
         text += ", temperature " + " ".join(f"{key} {value}" for key, value in temperature.items())
     elif temperature is not None:
         text += f", temperature {temperature:g}"
+    if birth := summary.get("birth"):
+        text += f", every {birth['every']:g} up to {birth.get('particles', 1)} births"
     return text + (", the energy never rises" if summary.get("monotone") else "")
 
 

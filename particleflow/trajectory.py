@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 
 from particleflow.errors import InvalidInput, TrajectoryError
-from particleflow.integrators.state import MEMORY
+from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import is_journaled, recover
 from particleflow.measure import EmpiricalMeasure, Layout
 from particleflow.toml import loads
@@ -191,8 +191,8 @@ class Trajectory:
                 return {name: value.item() for name, value in group.attrs.items()}
             slots = [group[slot] for slot in SLOTS if group[slot].attrs.get("frame", count) < count]
             slot = max(slots, key=lambda slot: slot.attrs["frame"])
-            memory = {name: slot.attrs[name].item() for name in MEMORY if name in slot.attrs}
-            arrays = {name: slot[name][...] if name in slot else None for name in MEMORY if name not in slot.attrs}
+            memory = {name: slot.attrs[name].item() for name in COUNTS if name in slot.attrs}
+            arrays = {name: slot[name][...] if name in slot else None for name in ARRAYS}
             return {"frame": int(slot.attrs["frame"]), **memory, **arrays}
 
         return self._stable(read)

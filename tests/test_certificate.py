@@ -10,7 +10,7 @@ from scipy.optimize import minimize, minimize_scalar
 import particleflow as pf
 from particleflow.cli import main
 from particleflow.sphere_search import LARGEST
-from particleflow.sphere_sup import attained, sup_circle
+from particleflow.sphere_sup import attained
 
 LOSSES = ("squared", "logistic", "huber")
 
@@ -41,25 +41,34 @@ def brute_circle(q, X):
     return values(q, X, np.vstack([W, peaks(q, X, W)])).max()
 
 
-def brute_space(q, X):
-    """Return the sup for d = 3 by the arrangement of the planes ⟨w, x_j⟩ = 0: a point in each of its cells.
+def arrangement(q, X):
+    """Return the sup for d = 3 by the arrangement of the planes ⟨w, x_j⟩ = 0, enumerated from its vertices ±x_i × x_j.
 
-    Around each vertex x_i × x_j all cells that touch it are met by small steps; on edges lie their peaks.
+    Planes in general position, n ≥ 3: four cells and four edges meet at each vertex, and every cell and edge has one.
+    The data other than i and j are active there or not, and i and j in all four ways. On a cell the sum is ⟨w, v⟩,
+    v = Σ_active q_k x_k, and on an edge of the plane of i too, with v's part in the plane: its |sum| is largest at
+    ±v/‖v‖, if that lies in it, or else on its boundary. Each candidate is evaluated, so that none is too large.
     """
-    steps = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=3)))
-    found = []
-    for i, j in itertools.combinations(range(len(X)), 2):
-        vertex = np.cross(X[i], X[j])
-        if np.linalg.norm(vertex) > 1e-9:
-            vertex /= np.linalg.norm(vertex)
-            local = vertex * 1e-6 * steps[:, :1] + (X[i] * steps[:, 1:2] + X[j] * steps[:, 2:]) * 1e-6
-            found += [vertex + local, local - vertex]
-    for i in range(len(X)):  # the sup over the great circle ⟨w, x_i⟩ = 0, an exact problem for d = 2
-        basis = np.linalg.svd(X[i : i + 1])[2][1:]
-        found.append(sup_circle(q, X @ basis.T).direction[None] @ basis)
-    W = np.vstack(found)
-    W = np.vstack([W / np.linalg.norm(W, axis=1, keepdims=True), peaks(q, X, W)])
-    return values(q, X, W).max()
+    i, j = np.triu_indices(len(X), 1)
+    vertices = np.cross(X[i], X[j])
+    vertices = np.vstack([vertices, -vertices])
+    i, j, rows = np.tile(i, 2), np.tile(j, 2), np.arange(len(vertices))
+    active = (vertices @ X.T > 0).astype(float)
+    active[rows, i] = active[rows, j] = 0.0
+    others = (active * q) @ X
+    candidates = [vertices]
+    for with_i, with_j in itertools.product((0.0, 1.0), repeat=2):
+        v = others + with_i * q[i, None] * X[i] + with_j * q[j, None] * X[j]
+        candidates += [v, -v]
+    for plane, other in ((i, j), (j, i)):
+        normal = X[plane] / np.linalg.norm(X[plane], axis=1, keepdims=True)
+        for share in (0.0, 1.0):
+            v = others + share * q[other, None] * X[other]
+            v = v - np.sum(v * normal, axis=1, keepdims=True) * normal
+            candidates += [v, -v]
+    W = np.vstack(candidates)
+    norms = np.linalg.norm(W, axis=1, keepdims=True)
+    return values(q, X, W[norms[:, 0] > 0] / norms[norms[:, 0] > 0]).max()
 
 
 # --- the sup over the sphere ------------------------------------------------------------------------------------------
@@ -115,14 +124,23 @@ def test_equal_data_are_one():
 @pytest.mark.parametrize("case", range(30))
 def test_branch_and_bound_in_space_encloses_the_arrangement(case):
     rng = np.random.default_rng(case)
-    X, q = rng.standard_normal((int(rng.integers(3, 13)), 3)), None
+    n = 40 if case >= 25 else int(rng.integers(3, 41))
+    X, q = rng.standard_normal((n, 3)), rng.standard_normal(n)
     if case % 3 == 1:
         X[:, 2] = 1.0
-    q = rng.standard_normal(len(X))
-    found, brute = pf.sup(q, X, tolerance=1e-7), brute_space(q, X)
-    assert found.upper >= brute * (1 - 1e-14)
+    found, exact = pf.sup(q, X, tolerance=1e-7), arrangement(q, X)
+    assert found.upper >= exact * (1 - 1e-14)
     assert found.upper <= found.lower * (1 + 2e-7)
-    assert found.lower == pytest.approx(brute, rel=1e-6)
+    assert found.lower == pytest.approx(exact, rel=1e-6)
+
+
+def test_no_direction_is_above_the_arrangement():
+    rng = np.random.default_rng(0)
+    for n in (3, 7, 40):
+        X, q = rng.standard_normal((n, 3)), rng.standard_normal(n)
+        W = rng.standard_normal((20_000, 3))
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
+        assert max(values(q, X, W).max(), values(q, X, peaks(q, X, W)).max()) <= arrangement(q, X) * (1 + 1e-14)
 
 
 @pytest.mark.parametrize("d", range(3, LARGEST + 1))
@@ -222,6 +240,20 @@ def test_on_the_line_the_gap_is_never_too_small(loss, seed):
         assert certificate.lower_bound <= line_minimum(energy) * (1 + 1e-12)
         assert certificate.gap == pytest.approx(certificate.energy - certificate.lower_bound)
         assert certificate.gap >= 0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("seed", range(7))
+def test_in_the_plane_the_gap_is_never_too_small(loss, seed):
+    """1050 wrong states: the gap is at least the distance to the minimum, which other code knows."""
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        energy = problem(rng, loss, 2)
+        least = pf.global_minimum(energy.data, strength=energy.strength, loss=loss).energy
+        for _ in range(10):
+            certificate = pf.certify(energy, some_measure(rng, 2))
+            assert certificate.verdict == "proof"
+            assert certificate.gap >= certificate.energy - least - 1e-12 * certificate.energy
 
 
 def grid_minimum(energy, W):

@@ -456,7 +456,7 @@ def test_the_balance_is_what_it_says():
     np.testing.assert_allclose(result.observables["dissipation"], 2 * x**2, rtol=1e-12)
     np.testing.assert_allclose(result.observables["dissipated"], dissipated, rtol=1e-12)
     np.testing.assert_allclose(result.observables["balance"], x**2 + dissipated - 1, atol=1e-14)
-    assert set(EnergyBalance().measure(SimpleNamespace(energy=1, parts={}, speed=2, dissipated=3))) == {
+    assert set(EnergyBalance().measure(SimpleNamespace(energy=1, parts={}, speed=2, dissipated=3, fallen=0))) == {
         "energy",
         "dissipation",
         "dissipated",

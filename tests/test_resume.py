@@ -16,6 +16,7 @@ METHODS = {
     "bs23": {"t_end": 2.0},
     "euler": {"t_end": 2.0, "step": 0.05},
     "monotone": {"t_end": 20.0, "method": "euler", "step": 4.0, "monotone": True},
+    "dopri5 with births": {"t_end": 20.0, "birth": {"every": 3.0, "particles": 2}},
     "langevin": {"t_end": 2.0, "step": 0.05, "temperature": 1e-3},
     "sgd": {"learning_rate": 0.2, "steps": 60, "batch_size": 5},
     "adam": {"learning_rate": 0.02, "steps": 60, "batch_size": 5},

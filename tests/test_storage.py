@@ -70,7 +70,7 @@ def test_plain_hdf5_shows_the_documented_datasets(run):
         np.testing.assert_array_equal(file["particles/w"][-1], result.measure["w"])
         assert set(file["observables"]) == set(result.observables)
         slots = [dict(file[f"checkpoint/{slot}"].attrs) for slot in ("even", "odd")]
-        names = {"frame", "t", "dissipated", "step", "error", "steps", "rejected", "evaluations"}
+        names = {"frame", "t", "dissipated", "step", "error", "steps", "rejected", "evaluations", "births", "fallen"}
         assert [slot["frame"] for slot in slots] == [2, 3]
         assert [slot["t"] for slot in slots] == [0.5, 1.0]
         assert all(set(slot) == names for slot in slots)

@@ -93,7 +93,21 @@ class RungeKutta(Integrator):
         """
         if self._sloped is not state.theta:
             self._return_to(state)
-        return (self._fixed if isinstance(self.controller, FixedStep) else self._adaptive)(state, t_stop)
+        return (self._adaptive if self.adaptive else self._fixed)(state, t_stop)
+
+    @property
+    def adaptive(self):
+        """Whether steps end wherever they are asked to."""
+        return not isinstance(self.controller, FixedStep)
+
+    def relocate(self, state, theta, moved):
+        """Return the state whose cloud is theta, where the particles `moved`, shape (k,), were put elsewhere."""
+        if self._contacts:
+            self.velocity.release(moved)
+        parts, speed = self._take_slope(theta)
+        contacts = self.velocity.contacts if self._contacts else None
+        evaluations = state.evaluations + 1
+        return replace(state, theta=theta, parts=parts, speed=speed, contacts=contacts, evaluations=evaluations)
 
     def _fixed(self, state, t_stop):
         if self.monotone:
@@ -174,7 +188,7 @@ class RungeKutta(Integrator):
     def _accept(self, state, t, theta, dissipated):
         """Return the state at the new cloud, whose slope is now slope 0."""
         evaluations = state.evaluations
-        slides = self._contacts and not isinstance(self.controller, FixedStep)
+        slides = self._contacts and self.adaptive
         if slides:
             combine(state.theta, self._slopes, self._first, t - state.t, self._stage)
         if self.tableau.first_same_as_last:

@@ -21,7 +21,9 @@ class NotFiniteError(Exception):
     """A step of fixed size led to NaN or infinity."""
 
 
-MEMORY = ("t", "dissipated", "step", "error", "steps", "rejected", "evaluations", "contacts", "moments")
+COUNTS = ("t", "dissipated", "step", "error", "steps", "rejected", "evaluations", "births", "fallen")
+ARRAYS = ("contacts", "moments")
+"""What a checkpoint keeps of a state beside the particles: numbers, and arrays or None."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class State:
         Whether parts and speed are the estimates of a mini-batch rather than those at theta.
     steps, rejected, evaluations : int
         Counts of accepted steps, rejected steps and velocity evaluations.
+    births : int
+        How many particles were put elsewhere between steps (see `particleflow.births`).
+    fallen : float
+        By how much that lowered the energy.
     """
 
     t: float
@@ -65,11 +71,13 @@ class State:
     steps: int = 0
     rejected: int = 0
     evaluations: int = 0
+    births: int = 0
+    fallen: float = 0.0
 
     @property
     def memory(self):
         """What a checkpoint keeps beside the particles, a dict; the rest of the state follows from both."""
-        return {name: getattr(self, name) for name in MEMORY}
+        return {name: getattr(self, name) for name in (*COUNTS, *ARRAYS)}
 
     @property
     def energy(self):

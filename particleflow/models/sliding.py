@@ -112,6 +112,11 @@ class SlidingVelocity:
         self.contacts = contacts
         self._fractions = np.zeros(len(contacts[0]))
 
+    def release(self, particles):
+        """End the contacts of these particles."""
+        stay = ~np.isin(self.contacts[0], particles)
+        self.hold(tuple(numbers[stay] for numbers in self.contacts))
+
     def _gather(self):
         if len(self._kinks):
             self._jumps[:] = np.bincount(self._kink_of, self._residuals, len(self._kinks))

@@ -25,7 +25,7 @@ class Circle:
         self.X = X
         angles = np.arctan2(X[:, 1], X[:, 0])
         self._turning = np.flatnonzero(X.any(axis=1))
-        on, off = (_wrap(angles[self._turning] + turn) for turn in (-0.5 * np.pi, 0.5 * np.pi))
+        on, off = (wrap(angles[self._turning] + turn) for turn in (-0.5 * np.pi, 0.5 * np.pi))
         self.cuts, index = np.unique(np.concatenate([on, off]), return_inverse=True)
         self._on, self._off = index.reshape(2, -1)
         self.lengths = np.mod(np.roll(self.cuts, -1) - self.cuts, 2.0 * np.pi)
@@ -41,9 +41,9 @@ class Circle:
     def local_maxima(self, q):
         """Return the angles and values of the local maxima above 0 of w → Σ_j q_j σ(⟨w, x_j⟩) on the circle."""
         v = self.arc_sums(q)
-        peak = _wrap(np.arctan2(v[:, 1], v[:, 0]))
+        peak = wrap(np.arctan2(v[:, 1], v[:, 0]))
         height = np.hypot(v[:, 0], v[:, 1])
-        inside = _wrap(peak - self.cuts)
+        inside = wrap(peak - self.cuts)
         inside = (inside > 0.0) & (inside < self.lengths) & (height > 0.0)
         w = directions(self.cuts)
         tangent = np.column_stack([-w[:, 1], w[:, 0]])
@@ -69,9 +69,9 @@ class Circle:
 
     def nearest_in_arc(self, angle, arc):
         """Return the angle of a closed arc that is nearest to an angle; at its ends exactly the cut."""
-        offset = float(_wrap(angle - self.cuts[arc]))
+        offset = float(wrap(angle - self.cuts[arc]))
         if 0.0 < offset < self.lengths[arc]:
-            return float(_wrap(angle))
+            return float(wrap(angle))
         to_end, to_start = offset - self.lengths[arc], 2.0 * np.pi - offset
         return float(self.cuts[(arc + 1) % len(self.cuts) if offset and to_end <= to_start else arc])
 
@@ -81,6 +81,7 @@ def directions(angles):
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
-def _wrap(angles):
+def wrap(angles):
+    """Return angles modulo 2π, in [0, 2π)."""
     wrapped = np.mod(angles, 2.0 * np.pi)
     return np.where(wrapped == 2.0 * np.pi, 0.0, wrapped)

@@ -21,7 +21,7 @@ from particleflow.datasets import Dataset, dataset_from_arrays
 from particleflow.errors import InvalidInput
 from particleflow.losses import get_loss
 from particleflow.measure import EmpiricalMeasure, two_layer_layout
-from particleflow.reference.circle import Circle, directions
+from particleflow.reference.circle import Circle, directions, wrap
 from particleflow.reference.corrective import best_masses
 from particleflow.reference.duality import dual_value
 from particleflow.reference.sliding_atoms import atoms_energy, features, merge, slide
@@ -118,7 +118,7 @@ class Optimum:
         )
 
 
-def global_minimum(data, *, strength, loss="squared", activation="relu", tolerance=TOLERANCE):
+def global_minimum(data, *, strength, loss="squared", activation="relu", tolerance=TOLERANCE, start=None):
     """Return the global minimum of (1/n) Σ ℓ(f(x_j), y_j) + λ∫|a|‖w‖ dμ over two-layer relu networks of any width.
 
     Parameters
@@ -133,6 +133,8 @@ def global_minimum(data, *, strength, loss="squared", activation="relu", toleran
         "relu".
     tolerance : float
         The relative gap to reach. Where rounding keeps it larger, a warning says so; the gap of the result stands.
+    start : (directions, masses), optional
+        Atoms to start from, of shapes (k, d) and (k,): directions of any length, signed masses. By default none.
 
     Returns
     -------
@@ -141,20 +143,22 @@ def global_minimum(data, *, strength, loss="squared", activation="relu", toleran
     Raises
     ------
     InvalidInput
-        If d > 2, the activation is another, λ or the tolerance is not positive, or the data do not fit the loss.
+        If d > 2, the activation is another, λ or the tolerance is not positive, the data do not fit the loss, or the
+        start has other shapes.
 
     Examples
     --------
     >>> round(global_minimum(([[1.0]], [2.0]), strength=1.0).energy, 12)  # min (c − 2)² + c
     1.75
     """
-    start = time.perf_counter()
+    begin = time.perf_counter()
     data = data if isinstance(data, Dataset) else dataset_from_arrays(*data)
     loss = get_loss(loss)
     _check(data, loss, get_activation(activation), strength, tolerance)
-    best, bound, iterations = _solve(data.X, data.y, loss, float(strength), tolerance)
-    angles, masses, signs = best
     plane = _in_the_plane(data.X)
+    atoms = (np.empty(0),) * 3 if start is None else _atoms(start, data.d)
+    best, bound, iterations = _solve(data.X, data.y, loss, float(strength), tolerance, atoms)
+    angles, masses, signs = best
     energy = atoms_energy(plane, loss, data.y, strength, best)
     gap = max(energy - bound, 0.0)
     relative = gap / energy if energy > 0.0 else 0.0
@@ -171,7 +175,7 @@ def global_minimum(data, *, strength, loss="squared", activation="relu", toleran
         fit=features(plane, angles, signs) @ masses,
         total_mass=float(masses.sum()),
         iterations=iterations,
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - begin,
     )
 
 
@@ -194,11 +198,23 @@ def _in_the_plane(X):
     return X if X.shape[1] == 2 else np.column_stack([X, np.zeros(len(X))])
 
 
-def _solve(X, y, loss, strength, tolerance):
+def _atoms(start, d):
+    """Return atoms (angles, masses, signs) from directions (k, d) and signed masses (k,)."""
+    w, masses = (np.asarray(array, dtype=np.float64) for array in start)
+    finite = np.isfinite(masses).all() and np.isfinite(w).all()
+    if masses.ndim != 1 or w.shape != (len(masses), d) or not finite:
+        raise InvalidInput(f"start has the shapes {w.shape} and {masses.shape}: valid are finite (k, {d}) and (k,)")
+    kept = (masses != 0.0) & w.any(axis=1)
+    w = _in_the_plane(w[kept])
+    angles = wrap(np.arctan2(w[:, 1], w[:, 0]))
+    return angles, np.abs(masses[kept]), np.sign(masses[kept])
+
+
+def _solve(X, y, loss, strength, tolerance, start):
     """Return the atoms (angles, masses, signs) of least energy, the best lower bound, and the number of iterations."""
     sup, plane = sup_line if X.shape[1] == 1 else sup_circle, _in_the_plane(X)
     circle = Circle(plane) if plane.any() else None
-    atoms = best = (np.empty(0), np.empty(0), np.empty(0))
+    atoms = best = (np.empty(0),) * 3 if circle is None else _refit(circle, loss, y, strength, start)
     least, bound, smallest, waited, iterations = np.inf, -np.inf, np.inf, 0, 0
     while True:
         f = features(plane, atoms[0], atoms[2]) @ atoms[1]
@@ -214,6 +230,14 @@ def _solve(X, y, loss, strength, tolerance):
             return best, bound, iterations
         atoms = _improve(circle, loss, y, strength, atoms, q)
         iterations += 1
+
+
+def _refit(circle, loss, y, strength, start):
+    """Return atoms in the arcs of a start, with the best masses; those of the start may be far from any use."""
+    angles, masses, signs = merge(circle, *start)
+    if masses.size > 0:
+        masses = best_masses(loss, features(circle.X, angles, signs), y, strength, np.zeros_like(masses))
+    return merge(circle, angles, masses, signs)
 
 
 def _improve(circle, loss, y, strength, atoms, q):
