@@ -7,6 +7,7 @@ _METHODS = {
     "rk4": ("hairer1993",),
     "bs23": ("bogacki1989", "gustafsson1991"),
     "dopri5": ("dormand1980", "gustafsson1991"),
+    "mirror": ("chizat2022sparse",),
     "langevin": ("chizat2022",),
     "sgd": ("robbins1951",),
     "adam": ("kingma2015",),
@@ -34,6 +35,17 @@ _ENTRIES = {
             "number": "33",
             "pages": "E7665--E7671",
             "year": "2018",
+        },
+    ),
+    "chizat2022sparse": (
+        "article",
+        {
+            "author": "Chizat, L{\\'e}na{\\\"i}c",
+            "title": "Sparse optimization on measures with over-parameterized gradient descent",
+            "journal": "Mathematical Programming",
+            "volume": "194",
+            "pages": "487--532",
+            "year": "2022",
         },
     ),
     "lazarus2022": (

@@ -327,8 +327,10 @@ def _shown(state):
 class _Table(Observer):
     """Everything measured, in memory."""
 
-    def start(self, info):
+    def __init__(self):
         self.times, self._rows = [], []
+
+    def start(self, info):
         if info.past is not None:
             self.times = info.past.observables["time"].tolist()
             names = info.past.observables.keys() - {"time"}

@@ -139,7 +139,7 @@ def test_the_same_state_gives_the_same_next_state(controller):
     def integrator():
         velocity, shape = energy.make_velocity(16), start.particles.shape
         inner = RungeKutta(TABLEAUS["dopri5"], controller, velocity, shape)
-        return Births(energy, start, every=1.0, particles=2).along(inner)
+        return Births(energy, start, every=1.0, particles=2).along(inner, 1e9)
 
     solver, states = integrator(), []
     state = solver.start(start.particles, 9.0)
