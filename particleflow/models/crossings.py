@@ -48,8 +48,8 @@ class Crossings:
 
 
 @jit
-def coordinate_jump(theta, network, row, place, regularizer, weight):
-    """Return by how much the velocity of a_i (place −1) or u_ik falls where it gets positive, for λ/2 = weight."""
+def regularizer_jump(theta, network, row, place, regularizer, weight):
+    """Return by how much V lowers the velocity of a_i (place −1) or u_ik where it gets positive, for λ/2 = weight."""
     supports, own, inputs = network
     s = supports.shape[1]
     total = 0.0
@@ -67,15 +67,40 @@ def coordinate_jump(theta, network, row, place, regularizer, weight):
 
 
 @jit
-def cross_coordinates(before, ahead, theta, velocity, network, regularizer, weight, found):
+def lone_jump(theta, network, row, place, residuals):
+    """Return by how much the data lower the velocity of u_ik where it gets positive, Σ a_i r_j σ(z_k).
+
+    The sum is over the data for which neuron k is the only active one: there σ(q_i) = σ(u_ik) σ(z_k).
+    """
+    supports, own, inputs = network
+    s = supports.shape[1]
+    total = 0.0
+    for j in range(inputs.shape[0]):
+        z = np.sum(neuron(theta, s, own, supports[row, place], inputs.shape[1]) * inputs[j])
+        k = 0 if z > 0.0 else s
+        while k < s:
+            q = supports[row, k]
+            if k != place and q >= 0 and np.sum(neuron(theta, s, own, q, inputs.shape[1]) * inputs[j]) > 0.0:
+                break
+            k += 1
+        if z > 0.0 and k == s:
+            total += residuals[j] * z
+    return theta[row, 0] * total
+
+
+@jit
+def cross_coordinates(before, ahead, theta, velocity, network, regularizer, weight, residuals, found):
     """Append the coordinates a_i and u_ik whose sign has changed and that may stay at 0."""
-    supports = network[0]
+    supports, _, inputs = network
+    bends = regularizer in (PATH_NORM, SCALED_SQUARED_NORM)
     for i in range(theta.shape[0]):
-        for place in range(-1, supports.shape[1] if regularizer == PATH_NORM else 0):
+        for place in range(-1 if bends else 0, supports.shape[1]):
             here, there = before[i, 1 + place], theta[i, 1 + place]
             beyond = there if here * there < 0.0 else ahead[i, 1 + place]
             if here * beyond < 0.0 and (place < 0 or supports[i, place] >= 0):
-                jump = coordinate_jump(theta, network, i, place, regularizer, weight)
+                jump = regularizer_jump(theta, network, i, place, regularizer, weight)
+                if place >= 0:
+                    jump += lone_jump(theta, network, i, place, residuals)
                 if _may_stay(velocity[i, 1 + place], jump, 1.0, there > 0.0):
                     _append(found, i, place, -1, jump, here / (here - beyond), there > 0.0)
 
@@ -181,6 +206,8 @@ def _cross_second(before, after, ahead, i, first, theta, velocity, network, resi
         if jump <= 0.0 or _contains(held, i, -1, j):
             continue
         find_normal(theta, network, i, -1, j, outer, unit, inner)
+        if np.sum(unit >= 0) < 2:  # that surface is u_ik = 0
+            continue
         square = np.sum(outer * outer) + np.sum(inner * inner) * np.sum(network[2][j] ** 2)
         if _may_stay(along(velocity, network, i, j, outer, unit, inner), jump, square, after[local] > 0.0):
             _append(found, i, -1, j, jump, before[local] / (before[local] - beyond), after[local] > 0.0)

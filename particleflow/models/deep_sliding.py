@@ -5,6 +5,7 @@ velocity changes by −κ_c N_c: N_c the normal, κ_c the jump
 
     a_i = 0            λ ∂V_i/∂|a_i|                       path norm, scaled squared norm
     u_ik = 0           λ |a_i| ‖W_S(i,k)‖                  path norm
+                       Σ a_i r_j σ(z_k), z_k alone > 0     relu
     ⟨W_q, x_j⟩ = 0     Σ over readers a_i u_ik r_j σ'(q_i)  relu
     q_i(x_j) = 0       a_i r_j                             relu
 
@@ -17,7 +18,7 @@ fixed within a step; normals follow the cloud, so that left-hand sides stay cons
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.crossings import Crossings, coordinate_jump, cross_coordinates, cross_inputs
+from particleflow.models.crossings import Crossings, cross_coordinates, cross_inputs, lone_jump, regularizer_jump
 from particleflow.models.surfaces import (
     OFFSET,
     add_normal,
@@ -88,10 +89,10 @@ class DeepSlidingVelocity:
         Parameters and result are those of `particleflow.models.sliding.SlidingVelocity.settle`.
         """
         self._found.clear()
-        found = self._found.arrays
-        cross_coordinates(before, ahead, theta, velocity, self._network, *self._regularizer, found)
+        found, residuals = self._found.arrays, self._residuals()
+        cross_coordinates(before, ahead, theta, velocity, self._network, *self._regularizer, residuals, found)
         if len(self._squares):
-            clouds, data = (before, theta, ahead), (self._columns, self._squares, self._residuals())
+            clouds, data = (before, theta, ahead), (self._columns, self._squares, residuals)
             cross_inputs(clouds, velocity, self._network, self._drift.graph, *data, self.contacts, self._rows, found)
         crossed, jumps, times, active = self._found.found()
         held = len(self.contacts[0])
@@ -185,9 +186,11 @@ def slide(theta, out, network, surfaces, starts, normals, residuals, hidden, reg
         value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
         if datum[c] >= 0:
             jumps[c] = hidden[c] if place[c] >= 0 else theta[row[c], 0] * residuals[datum[c]]
-        elif value == 0.0:  # the plain velocity is that in the middle
-            jumps[c] = coordinate_jump(theta, network, row[c], place[c], regularizer, weight)
+        elif value == 0.0:  # the plain velocity is that in the middle for V, on the negative side for the data
+            jumps[c] = regularizer_jump(theta, network, row[c], place[c], regularizer, weight)
             out[row[c], 1 + place[c]] += 0.5 * jumps[c]
+            if place[c] >= 0:
+                jumps[c] += lone_jump(theta, network, row[c], place[c], residuals)
         else:
             jumps[c] = 0.0
     for first, stop in zip(starts[:-1], starts[1:]):
@@ -232,7 +235,8 @@ def _consider(c, chosen, count, before, ahead, theta, free, network, surfaces, n
     value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
     jump = jumps[c]
     if kept[c]:
-        if jump <= 0.0 or (datum[c] < 0 and value != 0.0):
+        lone = datum[c] >= 0 and place[c] < 0 and np.sum(unit[c] >= 0) < 2
+        if jump <= 0.0 or lone or (datum[c] < 0 and value != 0.0):
             kept[c] = False
             return count, True
         add_normal(free, shares[c] * jump, network, row[c], datum[c], outer[c], unit[c], inner[c])
