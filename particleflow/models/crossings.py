@@ -3,33 +3,28 @@
 One forward pass for each of three clouds: before the step, after it, and where the velocity before it led.
 """
 
-import math
-
 import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.edges import read
+from particleflow.models.jumps import coordinate_jump
 from particleflow.models.products import multiply
 from particleflow.models.surfaces import along, find_normal, neuron
 from particleflow.regularizers import PATH_NORM, SCALED_SQUARED_NORM
 
 
 class Crossings:
-    """A list of crossed surfaces: their numbers, the jump across them, when they were crossed, and on which side.
+    """A list of crossed surfaces.
 
-    Attributes
+    Parameters
     ----------
-    surfaces : tuple of three ndarrays of int
-        Row, place and datum, as in `particleflow.models.surfaces`.
-    jumps, times : ndarray
-        What the velocity loses along the normal, and the share of the step before the crossing.
-    active : ndarray of bool
-        Whether the left-hand side is positive after the step.
+    room : int
+        How many it can hold.
     """
 
     def __init__(self, room):
         self._surfaces = tuple(np.empty(room, dtype=np.int64) for _ in range(3))
-        self._numbers = np.empty(room), np.empty(room), np.empty(room, dtype=np.bool_)
+        self._times, self._active = np.empty(room), np.empty(room, dtype=np.bool_)
         self.clear()
 
     def clear(self):
@@ -39,83 +34,39 @@ class Crossings:
     @property
     def arrays(self):
         """What compiled kernels append to."""
-        return self._count, self._surfaces, self._numbers
+        return self._count, self._surfaces, self._times, self._active
 
     def found(self):
-        """Return the surfaces, jumps, times and sides."""
+        """Return the surfaces, the shares of the step before the crossings, and if they were left on the positive side."""
         stop = self._count[0]
-        return tuple(part[:stop] for part in self._surfaces), *(part[:stop] for part in self._numbers)
+        return tuple(part[:stop] for part in self._surfaces), self._times[:stop], self._active[:stop]
 
 
 @jit
-def regularizer_jump(theta, network, row, place, regularizer, weight):
-    """Return by how much V lowers the velocity of a_i (place −1) or u_ik where it gets positive, for λ/2 = weight."""
-    supports, own, inputs = network
-    s = supports.shape[1]
-    total = 0.0
-    for k in range(s):
-        q = supports[row, k]
-        if q >= 0 and (place < 0 or place == k):
-            W = neuron(theta, s, own, q, inputs.shape[1])
-            square = np.sum(W * W)
-            u = theta[row, 1 + k]
-            if regularizer == PATH_NORM:
-                total += (abs(u) if place < 0 else abs(theta[row, 0])) * math.sqrt(square)
-            elif regularizer == SCALED_SQUARED_NORM and place < 0:
-                total += u * u + square
-    return 2.0 * weight * total
-
-
-@jit
-def lone_jump(theta, network, row, place, residuals):
-    """Return by how much the data lower the velocity of u_ik where it gets positive, Σ a_i r_j σ(z_k).
-
-    The sum is over the data for which neuron k is the only active one: there σ(q_i) = σ(u_ik) σ(z_k).
-    """
-    supports, own, inputs = network
-    s = supports.shape[1]
-    total = 0.0
-    for j in range(inputs.shape[0]):
-        z = np.sum(neuron(theta, s, own, supports[row, place], inputs.shape[1]) * inputs[j])
-        k = 0 if z > 0.0 else s
-        while k < s:
-            q = supports[row, k]
-            if k != place and q >= 0 and np.sum(neuron(theta, s, own, q, inputs.shape[1]) * inputs[j]) > 0.0:
-                break
-            k += 1
-        if z > 0.0 and k == s:
-            total += residuals[j] * z
-    return theta[row, 0] * total
-
-
-@jit
-def cross_coordinates(before, ahead, theta, velocity, network, regularizer, weight, residuals, found):
+def cross_coordinates(before, ahead, theta, velocity, network, pulls, found):
     """Append the coordinates a_i and u_ik whose sign has changed and that may stay at 0."""
-    supports, _, inputs = network
-    bends = regularizer in (PATH_NORM, SCALED_SQUARED_NORM)
+    supports = network[0]
+    bends = pulls[1] in (PATH_NORM, SCALED_SQUARED_NORM)
     for i in range(theta.shape[0]):
         for place in range(-1 if bends else 0, supports.shape[1]):
             here, there = before[i, 1 + place], theta[i, 1 + place]
             beyond = there if here * there < 0.0 else ahead[i, 1 + place]
             if here * beyond < 0.0 and (place < 0 or supports[i, place] >= 0):
-                jump = regularizer_jump(theta, network, i, place, regularizer, weight)
-                if place >= 0:
-                    jump += lone_jump(theta, network, i, place, residuals)
+                jump = coordinate_jump(theta, network, pulls, i, place)
                 if _may_stay(velocity[i, 1 + place], jump, 1.0, there > 0.0):
-                    _append(found, i, place, -1, jump, here / (here - beyond), there > 0.0)
+                    _append(found, i, place, -1, here / (here - beyond), there > 0.0)
 
 
 @jit
-def cross_inputs(clouds, velocity, network, graph, columns, squares, residuals, held, rows, found):
+def cross_inputs(clouds, velocity, network, pulls, columns, held, rows, found):
     """Append the surfaces of the data that were crossed, first layer and second, and that may hold the cloud.
 
-    `clouds` are the three of this module, `columns` the transposed inputs, `squares` their norms squared.
+    `clouds` are before the step, after it and ahead; `columns` the transposed inputs, of which `rows` are taken at once.
     """
-    supports, own, inputs = network
+    supports, own, inputs = network[:3]
     m, s = supports.shape
     (g, d), units = inputs.shape, m * own
-    shape = 3, units * rows
-    z, q, h = np.empty(shape), np.empty((3, m * rows)), np.empty(units * rows)
+    z, q, h = np.empty((3, units * rows)), np.empty((3, m * rows)), np.empty(units * rows)
     for first in range(0, g, rows):
         count = min(rows, g - first)
         x = np.ascontiguousarray(columns[:, first : first + count])
@@ -125,92 +76,72 @@ def cross_inputs(clouds, velocity, network, graph, columns, squares, residuals, 
             multiply(W, x, z[t, : units * count].reshape(units, count))
             for e in range(units * count):
                 h[e] = max(z[t, e], 0.0)
-            read(u, h[: units * count].reshape(units, count), graph, q[t, : m * count].reshape(m, count))
+            read(u, h[: units * count].reshape(units, count), network[3:], q[t, : m * count].reshape(m, count))
+        outputs = q[1, : m * count].reshape(m, count)
         for unit in range(units):
-            part = slice(unit * count, (unit + 1) * count)
-            if _crossings(z[0, part], z[1, part], z[2, part], 0.0) > 0:
-                outputs = q[1, : m * count].reshape(m, count)
-                _cross_first(
-                    z[0, part],
-                    z[1, part],
-                    z[2, part],
-                    unit,
-                    first,
-                    outputs,
-                    clouds[1],
-                    velocity,
-                    network,
-                    graph,
-                    squares,
-                    residuals,
-                    held,
-                    found,
-                )
+            part = z[:, unit * count : (unit + 1) * count]
+            if _crossed(part):
+                _cross_first(part, unit, first, outputs, clouds[1], velocity, network, pulls, held, found)
         for i in range(m):
-            part = slice(i * count, (i + 1) * count)
-            if _crossings(q[0, part], q[1, part], q[2, part], 0.0) > 0:
-                _cross_second(
-                    q[0, part], q[1, part], q[2, part], i, first, clouds[1], velocity, network, residuals, held, found
-                )
+            part = q[:, i * count : (i + 1) * count]
+            if _crossed(part):
+                _cross_second(part, i, first, clouds[1], velocity, network, pulls, held, found)
 
 
 @jit
-def _crossings(before, after, ahead, zero):
-    """Return how many entries change sides."""
+def _crossed(values):
+    """Return whether an entry changes sides between values[0] and the others."""
     total = 0
-    for j in range(before.size):
-        active = before[j] > zero
-        total += (active != (after[j] > zero)) | (active != (ahead[j] > zero))
-    return total
+    for j in range(values.shape[1]):
+        active = values[0, j] > 0.0
+        total += (active != (values[1, j] > 0.0)) | (active != (values[2, j] > 0.0))
+    return total > 0
 
 
 @jit
-def _cross_first(
-    before, after, ahead, unit, first, outputs, theta, velocity, network, graph, squares, residuals, held, found
-):
-    supports, own, inputs = network
+def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held, found):
+    supports, own, inputs = network[:3]
     s = supports.shape[1]
-    _, _, _, of_unit, cluster, slot = graph
-    for local in range(before.size):
-        active = before[local] > 0.0
-        if active == (after[local] > 0.0) and active == (ahead[local] > 0.0):
+    of_unit, cluster, slot = network[6:]
+    row, place = unit // own, unit % own
+    pull = neuron(velocity, s, own, unit, inputs.shape[1])
+    for local in range(z.shape[1]):
+        before, after, ahead = z[:, local]
+        if (before > 0.0) == (after > 0.0) and (before > 0.0) == (ahead > 0.0):
             continue
         j = first + local
-        jump = 0.0
+        jump = 0.0  # or less than that
         for e in range(of_unit[unit], of_unit[unit + 1]):
             i = cluster[e]
-            u = theta[i, 1 + slot[e] - i * s]
-            # on the active side; 0 exactly is a cluster with no active neuron
-            if outputs[i, local] > 0.0 or (outputs[i, local] == 0.0 and u > 0.0):
-                jump += theta[i, 0] * u * residuals[j]
-        pull = np.sum(neuron(velocity, s, own, unit, inputs.shape[1]) * inputs[j])
-        if not _may_stay(pull, jump, squares[j], after[local] > 0.0):
-            continue
-        row, place = unit // own, unit % own
-        beyond = after[local] if active != (after[local] > 0.0) else ahead[local]
-        if not _contains(held, row, place, j):
-            _append(found, row, place, j, jump, before[local] / (before[local] - beyond), after[local] > 0.0)
+            share = theta[i, 0] * theta[i, 1 + slot[e] - i * s] * pulls[0][j]
+            if outputs[i, local] > 0.0 or (share > 0.0 and (outputs[i, local] == 0.0 or _contains(held, i, -1, j))):
+                jump += share
+        square = np.sum(inputs[j] * inputs[j])
+        if _may_stay(np.sum(pull * inputs[j]), jump, square, after > 0.0) and not _contains(held, row, place, j):
+            beyond = after if (before > 0.0) != (after > 0.0) else ahead
+            _append(found, row, place, j, before / (before - beyond), after > 0.0)
 
 
 @jit
-def _cross_second(before, after, ahead, i, first, theta, velocity, network, residuals, held, found):
+def _cross_second(values, i, first, theta, velocity, network, pulls, held, found):
     s = network[0].shape[1]
     outer, unit, inner = np.empty(1 + s), np.empty(s, dtype=np.int64), np.empty(s)
-    for local in range(before.size):
-        beyond = after[local] if before[local] * after[local] < 0.0 else ahead[local]
+    for local in range(values.shape[1]):
+        before, after, ahead = values[:, local]
+        beyond = after if before * after < 0.0 else ahead
         # 0 exactly is a cluster with no active neuron: that surface is one of the first layer
-        if not before[local] * beyond < 0.0 or after[local] == 0.0:
+        if not before * beyond < 0.0 or after == 0.0:
             continue
         j = first + local
-        jump = theta[i, 0] * residuals[j]
+        jump = theta[i, 0] * pulls[0][j]
         if jump <= 0.0 or _contains(held, i, -1, j):
             continue
         find_normal(theta, network, i, -1, j, outer, unit, inner)
         if np.sum(unit >= 0) < 2:  # that surface is u_ik = 0
             continue
         square = np.sum(outer * outer) + np.sum(inner * inner) * np.sum(network[2][j] ** 2)
-        if _may_stay(along(velocity, network, i, j, outer, unit, inner), jump, square, after[local] > 0.0):
-            _append(found, i, -1, j, jump, before[local] / (before[local] - beyond), after[local] > 0.0)
+        if _may_stay(along(velocity, network, i, j, outer, unit, inner), jump, square, after > 0.0):
+            _append(found, i, -1, j, before / (before - beyond), after > 0.0)
 
 
 @jit
@@ -230,15 +161,14 @@ def _contains(held, row, place, datum):
 
 
 @jit
-def _append(found, row, place, datum, jump, time, active):
+def _append(found, row, place, datum, time, active):
     """Append one surface, if there is room (one that is missed is crossed again)."""
-    count, surfaces, (jumps, times, sides) = found
+    count, surfaces, times, sides = found
     c = count[0]
-    if c < jumps.size:
+    if c < times.size:
         surfaces[0][c] = row
         surfaces[1][c] = place
         surfaces[2][c] = datum
-        jumps[c] = jump
         times[c] = time
         sides[c] = active
         count[0] += 1

@@ -18,15 +18,9 @@ fixed within a step; normals follow the cloud, so that left-hand sides stay cons
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.crossings import Crossings, cross_coordinates, cross_inputs, lone_jump, regularizer_jump
-from particleflow.models.surfaces import (
-    OFFSET,
-    add_normal,
-    find_normal,
-    independent,
-    least_share,
-    project,
-)
+from particleflow.models.crossings import Crossings, cross_coordinates, cross_inputs
+from particleflow.models.jumps import find_jumps, least_shares, regularizer_jump
+from particleflow.models.surfaces import OFFSET, add_normal, find_normal, independent, project
 
 NO_CONTACTS = tuple(np.empty(0, dtype=np.int64) for _ in range(3))
 # Putting a cloud back on a surface by less than this leaves its velocity as it is.
@@ -68,8 +62,8 @@ class DeepSlidingVelocity:
         self._input_of = self._input_of.reshape(-1)
         self._by_input = np.argsort(self._input_of, kind="stable")
         self._copies = np.bincount(self._input_of, minlength=len(inputs))
-        self._network = np.ascontiguousarray(supports), own, inputs
-        self._columns, self._squares = np.ascontiguousarray(inputs.T), np.sum(inputs**2, axis=1)
+        self._network = np.array(supports), own, inputs, *drift.graph
+        self._columns = np.ascontiguousarray(inputs.T)
         self._rows = max(16, _TILE // (7 * len(supports) * own))
         self._found = Crossings(4 * len(supports) * (1 + supports.shape[1] + own * X.shape[1]))
         self.hold(NO_CONTACTS)
@@ -78,9 +72,8 @@ class DeepSlidingVelocity:
         """Fill out (m, p) with the velocity; return the parts of the energy."""
         parts = self.plain(theta, out)
         if len(self.contacts[0]):
-            hidden = np.bincount(self._owners, self._drift.jumps_of_hidden(), len(self._jumps))
-            args = self._network, self.contacts, self._starts, self._normals
-            slide(theta, out, *args, self._residuals(), hidden, *self._regularizer, self._jumps, self._shares)
+            args = self._network, self._pulls(), self.contacts, self._starts, self._normals
+            slide(theta, out, *args, self._jumps, self._shares)
         return parts
 
     def settle(self, before, ahead, theta, velocity):
@@ -89,39 +82,36 @@ class DeepSlidingVelocity:
         Parameters and result are those of `particleflow.models.sliding.SlidingVelocity.settle`.
         """
         self._found.clear()
-        found, residuals = self._found.arrays, self._residuals()
-        cross_coordinates(before, ahead, theta, velocity, self._network, *self._regularizer, residuals, found)
-        if len(self._squares):
-            clouds, data = (before, theta, ahead), (self._columns, self._squares, residuals)
-            cross_inputs(clouds, velocity, self._network, self._drift.graph, *data, self.contacts, self._rows, found)
-        crossed, jumps, times, active = self._found.found()
+        network, pulls, found = self._network, self._pulls(), self._found.arrays
+        cross_coordinates(before, ahead, theta, velocity, network, pulls, found)
+        if len(network[2]):
+            clouds = before, theta, ahead
+            cross_inputs(clouds, velocity, network, pulls, self._columns, self.contacts, self._rows, found)
+        crossed, times, active = self._found.found()
         held = len(self.contacts[0])
-        if held + len(jumps) == 0:
+        if held + len(times) == 0:
             return False
         surfaces = tuple(np.concatenate(pair) for pair in zip(self.contacts, crossed, strict=True))
-        order, starts = _in_components(surfaces, np.append(np.full(held, -1.0), times), *self._network[:2])
+        order, starts = _in_components(surfaces, np.append(np.full(held, -1.0), times), *network[:2])
         surfaces = tuple(part[order] for part in surfaces)
-        kept = order < held
-        jumps, active = np.append(self._jumps, jumps)[order], np.append(np.zeros(held, dtype=bool), active)[order]
-        shares = np.append(self._shares, np.zeros(len(order) - held))[order]
-        args = self._network, surfaces, starts, _make_normals(surfaces, self._network[0].shape[1])
-        changed = settle_on_surfaces(before, ahead, theta, velocity, *args, jumps, shares, active, kept)
+        kept, active = order < held, np.append(np.zeros(held, dtype=bool), active)[order]
+        shares = np.append(self._shares, np.zeros(len(times)))[order]
+        args = network, pulls, surfaces, starts, _make_normals(surfaces, network[0].shape[1])
+        changed = settle_on_surfaces(before, ahead, theta, velocity, *args, shares, active, kept)
         if changed:
             self.hold(tuple(part[kept] for part in surfaces))
         return changed
 
     def hold(self, contacts):
         """Take these contacts for the steps to come."""
-        supports, own, _ = self._network
+        supports, own = self._network[:2]
         order, self._starts = _in_components(contacts, np.zeros(len(contacts[0])), supports, own)
         self.contacts = row, place, datum = tuple(part[order] for part in contacts)
         self._normals = _make_normals(self.contacts, supports.shape[1])
         self._jumps, self._shares = np.zeros(len(row)), np.zeros(len(row))
         first, second = np.flatnonzero((datum >= 0) & (place >= 0)), np.flatnonzero((datum >= 0) & (place < 0))
-        self._owners, first_data = self._data_of(first)
-        clusters, second_data = self._data_of(second)
-        owners = self._owners
-        self._drift.hide((row[owners] * own + place[owners], first_data), (row[clusters], second_data))
+        (neurons, first_data), (clusters, second_data) = self._data_of(first), self._data_of(second)
+        self._drift.hide((row[neurons] * own + place[neurons], first_data), (row[clusters], second_data))
 
     def _data_of(self, chosen):
         """Return pairs (contact, datum) for all data of the chosen contacts."""
@@ -130,8 +120,9 @@ class DeepSlidingVelocity:
         data = [self._by_input[end - copies : end] for end, copies in zip(ends, self._copies[inputs], strict=True)]
         return np.repeat(chosen, self._copies[inputs]), np.concatenate([NO_CONTACTS[0], *data])
 
-    def _residuals(self):
-        return np.bincount(self._input_of, self._drift.residuals[: len(self._input_of)], len(self._copies))
+    def _pulls(self):
+        residuals = self._drift.residuals[: len(self._input_of)]
+        return np.bincount(self._input_of, residuals, len(self._copies)), *self._regularizer
 
 
 def _make_normals(surfaces, s):
@@ -175,102 +166,108 @@ def _root(parent, node):
 
 
 @jit
-def slide(theta, out, network, surfaces, starts, normals, residuals, hidden, regularizer, weight, jumps, shares):
-    """Replace the velocity by that of least norm; record the jumps κ_c and the fractions s_c.
-
-    `hidden` has the jumps of surfaces of the first layer, by contact.
-    """
+def slide(theta, out, network, pulls, surfaces, starts, normals, jumps, shares):
+    """Replace the velocity by that of least norm; record the jumps κ_c and the shares s_c κ_c."""
     row, place, datum = surfaces
     outer, unit, inner = normals
+    _, regularizer, weight = pulls
+    left = np.zeros(row.size, dtype=np.bool_)
     for c in range(row.size):
         value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-        if datum[c] >= 0:
-            jumps[c] = hidden[c] if place[c] >= 0 else theta[row[c], 0] * residuals[datum[c]]
-        elif value == 0.0:  # the plain velocity is that in the middle for V, on the negative side for the data
-            jumps[c] = regularizer_jump(theta, network, row[c], place[c], regularizer, weight)
-            out[row[c], 1 + place[c]] += 0.5 * jumps[c]
-            if place[c] >= 0:
-                jumps[c] += lone_jump(theta, network, row[c], place[c], residuals)
-        else:
-            jumps[c] = 0.0
-    for first, stop in zip(starts[:-1], starts[1:]):
-        chosen = np.arange(first, stop)
-        inside = np.ones(chosen.size, dtype=np.bool_)
-        shares[first:stop] = least_share(out, jumps, chosen, network, surfaces, normals, inside)
+        if datum[c] < 0:
+            left[c] = value != 0.0
+            if not left[c]:  # the plain velocity is that in the middle for V, on the negative side for the data
+                jump = regularizer_jump(theta, network, row[c], place[c], regularizer, weight)
+                out[row[c], 1 + place[c]] += 0.5 * jump
+    for start in range(starts.size - 1):
+        chosen = np.arange(starts[start], starts[start + 1])
+        chosen = chosen[~left[chosen]]
+        if chosen.size == 0:
+            continue
+        fraction = least_shares(theta, out, chosen, network, pulls, surfaces, normals, jumps, shares)
         for c in chosen:
-            add_normal(out, -shares[c] * jumps[c], network, row[c], datum[c], outer[c], unit[c], inner[c])
-        for c in chosen:
-            if datum[c] < 0 and 0.0 < shares[c] < 1.0:
+            add_normal(out, -shares[c], network, row[c], datum[c], outer[c], unit[c], inner[c])
+        for q in range(chosen.size):
+            c = chosen[q]
+            if datum[c] < 0 and 0.0 < fraction[q] < 1.0:
                 out[row[c], 1 + place[c]] = 0.0
 
 
 @jit
-def settle_on_surfaces(before, ahead, theta, velocity, network, surfaces, starts, normals, jumps, shares, active, kept):
-    """Decide which surfaces, held and crossed, hold the cloud from now on, and put it there; return if all is as before.
+def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces, starts, normals, shares, active, kept):
+    """Decide which surfaces hold the cloud from now on and put it there; return whether cloud or contacts changed.
 
     Surfaces come by component, held ones first (`kept`, replaced by the decision), then by the time of crossing.
-    `active` says which of the crossed ones the velocity takes on their positive side.
+    `active` says which of the crossed ones the velocity takes on their positive side, `shares` what it has of the others.
     """
     free = velocity.copy()  # without the share of the chosen surfaces
+    jumps = np.empty(kept.size)
+    world = network, pulls, surfaces, normals
     changed = False
-    for first, stop in zip(starts[:-1], starts[1:]):
+    for start in range(starts.size - 1):
+        first, stop = starts[start], starts[start + 1]
         chosen = np.empty(stop - first, dtype=np.int64)
         count = 0
         for c in range(first, stop):
-            count, moved = _consider(
-                c, chosen, count, before, ahead, theta, free, network, surfaces, normals, jumps, shares, active, kept
-            )
-            changed = changed or moved
+            if kept[c]:
+                kept[c] = _still_there(c, theta, free, world, shares)
+                taken = kept[c]
+                changed = changed or not taken
+            else:
+                chosen[count] = c
+                taken = kept[c] = _joins(chosen[: count + 1], before, ahead, theta, free, world, jumps, active)
+                changed = changed or taken
+            if taken:
+                chosen[count] = c
+                count += 1
         if count:
-            moved = _keep(chosen[:count], theta, free, network, surfaces, normals, jumps, kept)
+            moved = _release(chosen[:count], theta, free, world, jumps, kept)
             changed = changed or moved
     return changed
 
 
 @jit
-def _consider(c, chosen, count, before, ahead, theta, free, network, surfaces, normals, jumps, shares, active, kept):
-    """Choose surface c or leave it; return the number of chosen ones and whether contacts or the cloud changed."""
+def _still_there(c, theta, free, world, shares):
+    """Return whether a surface that was held exists where theta is now; take its share out of the velocity."""
+    network, _, surfaces, (outer, unit, inner) = world
     row, place, datum = surfaces
-    outer, unit, inner = normals
     value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-    jump = jumps[c]
-    if kept[c]:
-        lone = datum[c] >= 0 and place[c] < 0 and np.sum(unit[c] >= 0) < 2
-        if jump <= 0.0 or lone or (datum[c] < 0 and value != 0.0):
-            kept[c] = False
-            return count, True
-        add_normal(free, shares[c] * jump, network, row[c], datum[c], outer[c], unit[c], inner[c])
-        chosen[count] = c
-        return count + 1, False
-    if (value > 0.0) != active[c]:  # put back on an earlier surface, the cloud does not get here
-        add_normal(free, -jump if value > 0.0 else jump, network, row[c], datum[c], outer[c], unit[c], inner[c])
-        return count, False
-    share = jump if active[c] else 0.0
-    add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
-    chosen[count] = c
-    if _stays(chosen[: count + 1], before, ahead, theta, free, network, surfaces, normals, jumps):
-        kept[c] = True
-        return count + 1, True
-    add_normal(free, -share, network, row[c], datum[c], outer[c], unit[c], inner[c])
-    return count, False
+    if datum[c] < 0 and value != 0.0:
+        return False
+    add_normal(free, shares[c], network, row[c], datum[c], outer[c], unit[c], inner[c])
+    return datum[c] < 0 or place[c] >= 0 or np.sum(unit[c] >= 0) > 1  # or it is u_ik = 0
 
 
 @jit
-def _stays(chosen, before, ahead, theta, free, network, surfaces, normals, jumps):
-    """Put the cloud on all chosen surfaces if the last of them holds it too; return whether it does."""
+def _joins(chosen, before, ahead, theta, free, world, jumps, active):
+    """Put the cloud on the last of the chosen surfaces beside the others if it holds it; return whether it does.
+
+    Keeps `free` the velocity without the shares of the chosen surfaces.
+    """
+    network, pulls, surfaces, normals = world
     row, place, datum = surfaces
     outer, unit, inner = normals
-    inside = np.ones(chosen.size, dtype=np.bool_)
-    share = least_share(free, jumps, chosen, network, surfaces, normals, inside)[-1]
-    if not 0.0 < share < 1.0 or not independent(chosen, network, surfaces, normals):
+    c = chosen[-1]
+    value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
+    find_jumps(theta, chosen, network, pulls, surfaces, jumps)
+    share = jumps[c]
+    if (value > 0.0) != active[c]:  # put back on an earlier surface, the cloud does not get here
+        share = -share if value > 0.0 else share
+        add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
         return False
-    start = theta.copy()
-    there = project(theta, chosen, np.full(chosen.size, -1.0), network, surfaces, normals)
-    if there and _is_near(start, before, ahead, theta):
-        return True
-    theta[:] = start
-    for c in chosen:
-        find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
+    share = share if active[c] else 0.0
+    add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
+    shares = np.zeros(jumps.size)
+    fraction = least_shares(theta, free, chosen, network, pulls, surfaces, normals, jumps, shares)[-1]
+    if 0.0 < fraction < 1.0 and independent(chosen, network, surfaces, normals):
+        start = theta.copy()
+        there = project(theta, chosen, np.full(chosen.size, -1.0), network, surfaces, normals)
+        if there and _is_near(start, before, ahead, theta):
+            return True
+        theta[:] = start
+        for other in chosen:
+            find_normal(theta, network, row[other], place[other], datum[other], outer[other], unit[other], inner[other])
+    add_normal(free, -share, network, row[c], datum[c], outer[c], unit[c], inner[c])
     return False
 
 
@@ -288,11 +285,12 @@ def _is_near(start, before, ahead, theta):
 
 
 @jit
-def _keep(chosen, theta, free, network, surfaces, normals, jumps, kept):
+def _release(chosen, theta, free, world, jumps, kept):
     """Release the chosen surfaces that the velocity leaves, put the cloud on the others; return if anything changed."""
+    network, pulls, surfaces, normals = world
     row, place, datum = surfaces
     outer, unit, inner = normals
-    shares = least_share(free, jumps, chosen, network, surfaces, normals, np.ones(chosen.size, dtype=np.bool_))
+    fraction = least_shares(theta, free, chosen, network, pulls, surfaces, normals, jumps, np.zeros(jumps.size))
     side = np.empty(chosen.size)
     count = 0
     away = 0.0
@@ -300,12 +298,12 @@ def _keep(chosen, theta, free, network, surfaces, normals, jumps, kept):
     for q in range(chosen.size):
         c = chosen[q]
         value, scale = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-        kept[c] = 0.0 < shares[q] < 1.0 or datum[c] < 0  # a coordinate that leaves 0 is released when it has left
+        kept[c] = 0.0 < fraction[q] < 1.0 or datum[c] < 0  # a coordinate that leaves 0 is released when it has left
         if not kept[c]:
             changed = True
             if abs(value) > _NOTICEABLE * scale:
                 continue
-        side[count] = 1.0 if shares[q] >= 1.0 else -1.0
+        side[count] = 1.0 if fraction[q] >= 1.0 else -1.0
         chosen[count] = c
         count += 1
         if datum[c] >= 0:

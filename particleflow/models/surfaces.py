@@ -1,10 +1,10 @@
-"""The surfaces across which the velocity of a network with two hidden layers jumps, and least norms between them.
+"""The surfaces across which the velocity of a network with two hidden layers jumps: normals, and the way back onto them.
 
 `particleflow.models.deep_sliding` says what they are for. A surface is a triple (row, place, datum):
 
     (i, −1, −1)    a_i = 0
     (i,  k, −1)    u_ik = 0
-    (r,  l,  j)    ⟨W_q, x_j⟩ = 0 for the first-layer neuron q = r·own + l, which row r holds
+    (r,  l,  j)    ⟨W_q, x_j⟩ = 0 for the first-layer neuron q = r·own + l that row r holds
     (i, −1,  j)    q_i(x_j) = Σ_k u_ik σ(⟨W_S(i,k), x_j⟩) = 0
 
 The normal of each of them is the gradient of its left-hand side, a vector `outer` along (a_i, u_i) of its row, and a
@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.kinks import bounded_least_squares, solve_free
+from particleflow.models.kinks import solve_free
 
 # A cloud in contact is put this far on one side, relative to the terms of the left-hand side, beyond rounding.
 OFFSET = 1e-12
@@ -27,7 +27,7 @@ _INDEPENDENT = 1e-8
 @jit
 def find_normal(theta, network, row, place, datum, outer, unit, inner):
     """Fill the normal of a surface; return its left-hand side and the size of the terms in it."""
-    supports, own, inputs = network
+    supports, own, inputs = network[:3]
     s = supports.shape[1]
     outer[:] = 0.0
     unit[:] = -1
@@ -66,7 +66,7 @@ def neuron(theta, s, own, q, d):
 @jit
 def along(v, network, row, datum, outer, unit, inner):
     """Return ⟨N, v⟩ for a normal and a velocity (m, p)."""
-    supports, own, inputs = network
+    supports, own, inputs = network[:3]
     s = supports.shape[1]
     total = 0.0
     for k in range(1 + s):
@@ -80,7 +80,7 @@ def along(v, network, row, datum, outer, unit, inner):
 @jit
 def add_normal(v, scale, network, row, datum, outer, unit, inner):
     """Add scale·N to v (m, p)."""
-    supports, own, inputs = network
+    supports, own, inputs = network[:3]
     s = supports.shape[1]
     for k in range(1 + s):
         if outer[k] != 0.0:
@@ -125,28 +125,6 @@ def unit_gram(chosen, network, surfaces, normals):
             gram[p, q] /= size[p] * size[q]
         gram[q, q] = 1.0
     return gram, size
-
-
-@jit
-def least_share(v, jump, chosen, network, surfaces, normals, inside):
-    """Return the fractions s_c ∈ [0, 1] that make the norm of v − Σ s_c jump_c N_c least, over the chosen surfaces.
-
-    `inside` guesses which of them are neither 0 nor 1. Surfaces that are not convex (jump ≤ 0) get 0.
-    """
-    row, _, datum = surfaces
-    outer, unit, inner = normals
-    gram, size = unit_gram(chosen, network, surfaces, normals)
-    target = np.empty(chosen.size)
-    upper = np.empty(chosen.size)
-    for q in range(chosen.size):
-        c = chosen[q]
-        target[q] = along(v, network, row[c], datum[c], outer[c], unit[c], inner[c]) / size[q]
-        upper[q] = max(0.0, jump[c]) * size[q]
-    share = bounded_least_squares(gram, target, upper, inside)
-    for q in range(chosen.size):
-        # at a bound exactly, so that it counts as no contact
-        share[q] = 1.0 if share[q] >= upper[q] > 0.0 else share[q] / upper[q] if upper[q] > 0.0 else 0.0
-    return share
 
 
 @jit

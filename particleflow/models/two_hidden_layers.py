@@ -36,8 +36,6 @@ from particleflow.regularizers import (
 _SLAB_FLOPS = 5e8
 # Numbers in a buffer of neurons × data rows.
 _TILE = 2**18
-# What a hidden neuron passes on.
-_HARDLY = 1e-300
 NOTHING = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
 
@@ -157,22 +155,12 @@ class _Drift:
         )
         self.gradient = np.empty(m), np.empty(m * s), np.empty((units, d))
         self.residuals = np.empty(len(self.y))
-        self.jumps = np.empty(0)
         self.hide(NOTHING, NOTHING)
 
     def hide(self, first, second):
-        """Leave out the kinks of these entries: pairs of arrays (neuron, datum) and (cluster, datum).
-
-        Their slope is 0 from then on, whatever their sign; `jumps` has what each of the first would add along its x_j.
-        """
+        """Take the slope 0 at these kinks from now on: pairs of arrays (neuron, datum) and (cluster, datum)."""
         orders = [np.argsort(datum, kind="stable") for _, datum in (first, second)]
-        self.jumps = np.zeros(len(orders[0]))
         self.hidden = *(index[orders[0]] for index in first), *(index[orders[1]] for index in second)
-        self._back = np.argsort(orders[0], kind="stable")
-
-    def jumps_of_hidden(self):
-        """Return what each hidden neuron (`hide`) would add to the gradient along its x_j."""
-        return self.jumps[self._back]
 
     def __call__(self, a, u, W, out):
         network = np.ascontiguousarray(a), u.ravel(), W
@@ -182,7 +170,7 @@ class _Drift:
         for start in range(0, len(self.y), self.slab):
             stop = min(start + self.slab, len(self.y))
             args = self.X, self.y, start, stop, network, self.graph, self.tiles, self.gradient
-            risk += _accumulate(*self.codes, *args, self.residuals, self.hidden, self.jumps)
+            risk += _accumulate(*self.codes, *args, self.residuals, self.hidden)
         m, s = u.shape
         out[:, 0] = self.gradient[0]
         np.multiply(a[:, None], self.gradient[1].reshape(m, s), out=out[:, 1 : 1 + s])
@@ -191,10 +179,10 @@ class _Drift:
 
 
 @jit
-def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, gradient, residuals, hidden, jumps):
+def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, gradient, residuals, hidden):
     """Add the data rows start..stop−1 to `gradient` (without the factor a of ∇_u); return their part of the risk.
 
-    `residuals` (n,) receives ½ℓ'_j / n in those rows, `jumps` what the hidden neurons would add along x_j.
+    `residuals` (n,) receives ½ℓ'_j / n in those rows. The slopes at the `hidden` kinks are 0.
     """
     a, u, W = network
     grad_a, grad_u, grad_W = gradient
@@ -218,17 +206,10 @@ def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, grad
                 x_columns[k, j] = x[j, k]
         multiply(W, x_columns, h)
         activate(activation, h.reshape(-1), h_slope.reshape(-1))
-        hidden_neuron, hidden_datum, hidden_cluster, hidden_second = hidden
-        low, high = np.searchsorted(hidden_datum, first), np.searchsorted(hidden_datum, first + count)
-        for e in range(low, high):
-            # as if active, but for its weight: a cluster with no other active neuron would be so too
-            q, j = hidden_neuron[e], hidden_datum[e] - first
-            h[q, j] = max(h[q, j], _HARDLY)
-            h_slope[q, j] = 1.0
+        hide(hidden[0], hidden[1], first, h_slope)
         read(u, h, graph, p)
         activate(activation, p.reshape(-1), g.reshape(-1))
-        for e in range(np.searchsorted(hidden_second, first), np.searchsorted(hidden_second, first + count)):
-            g[hidden_cluster[e], hidden_second[e] - first] = 0.0
+        hide(hidden[2], hidden[3], first, g)
         for i in range(m):
             for j in range(count):
                 f[j] += a[i] / m * p[i, j]
@@ -246,9 +227,12 @@ def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, grad
                 g[i, j] *= r[j]
             grad_a[i] += total
         pull_back(a, u, h, g, graph, lines[2, :count], h_slope, grad_u)
-        for e in range(low, high):
-            q, j = hidden_neuron[e], hidden_datum[e] - first
-            jumps[e] = h_slope[q, j]
-            h_slope[q, j] = 0.0
         add_product(h_slope, x, x_columns, grad_W, product)
     return risk / n
+
+
+@jit
+def hide(row, datum, first, slope):
+    """Set slope (·, count) to 0 at the rows and data (sorted) that lie in this tile of data from `first` on."""
+    for e in range(np.searchsorted(datum, first), np.searchsorted(datum, first + slope.shape[1])):
+        slope[row[e], datum[e] - first] = 0.0
