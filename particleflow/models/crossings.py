@@ -7,7 +7,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.edges import read
-from particleflow.models.jumps import coordinate_jump
+from particleflow.models.jumps import contains, coordinate_jump
 from particleflow.models.products import multiply
 from particleflow.models.surfaces import along, find_normal, neuron
 from particleflow.regularizers import PATH_NORM, SCALED_SQUARED_NORM
@@ -43,7 +43,7 @@ class Crossings:
 
 
 @jit
-def cross_coordinates(before, ahead, theta, velocity, network, pulls, found):
+def cross_coordinates(before, ahead, theta, velocity, network, pulls, held, found):
     """Append the coordinates a_i and u_ik whose sign has changed and that may stay at 0."""
     supports = network[0]
     bends = pulls[1] in (PATH_NORM, SCALED_SQUARED_NORM)
@@ -52,7 +52,7 @@ def cross_coordinates(before, ahead, theta, velocity, network, pulls, found):
             here, there = before[i, 1 + place], theta[i, 1 + place]
             beyond = there if here * there < 0.0 else ahead[i, 1 + place]
             if here * beyond < 0.0 and (place < 0 or supports[i, place] >= 0):
-                jump = coordinate_jump(theta, network, pulls, i, place)
+                jump = coordinate_jump(theta, network, pulls, i, place, np.arange(held[0].size), held)
                 if _may_stay(velocity[i, 1 + place], jump, 1.0, there > 0.0):
                     _append(found, i, place, -1, here / (here - beyond), there > 0.0)
 
@@ -104,7 +104,7 @@ def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held,
     s = supports.shape[1]
     of_unit, cluster, slot = network[6:]
     row, place = unit // own, unit % own
-    pull = neuron(velocity, s, own, unit, inputs.shape[1])
+    pull, all_held = neuron(velocity, s, own, unit, inputs.shape[1]), np.arange(held[0].size)
     for local in range(z.shape[1]):
         before, after, ahead = z[:, local]
         if (before > 0.0) == (after > 0.0) and (before > 0.0) == (ahead > 0.0):
@@ -114,10 +114,10 @@ def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held,
         for e in range(of_unit[unit], of_unit[unit + 1]):
             i = cluster[e]
             share = theta[i, 0] * theta[i, 1 + slot[e] - i * s] * pulls[0][j]
-            if outputs[i, local] > 0.0 or (share > 0.0 and (outputs[i, local] == 0.0 or _contains(held, i, -1, j))):
+            if outputs[i, local] > 0.0 or (share > 0.0 and (outputs[i, local] == 0.0 or contains(all_held, held, i, -1, j))):
                 jump += share
         square = np.sum(inputs[j] * inputs[j])
-        if _may_stay(np.sum(pull * inputs[j]), jump, square, after > 0.0) and not _contains(held, row, place, j):
+        if _may_stay(np.sum(pull * inputs[j]), jump, square, after > 0.0) and not contains(all_held, held, row, place, j):
             beyond = after if (before > 0.0) != (after > 0.0) else ahead
             _append(found, row, place, j, before / (before - beyond), after > 0.0)
 
@@ -126,6 +126,7 @@ def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held,
 def _cross_second(values, i, first, theta, velocity, network, pulls, held, found):
     s = network[0].shape[1]
     outer, unit, inner = np.empty(1 + s), np.empty(s, dtype=np.int64), np.empty(s)
+    all_held = np.arange(held[0].size)
     for local in range(values.shape[1]):
         before, after, ahead = values[:, local]
         beyond = after if before * after < 0.0 else ahead
@@ -134,7 +135,7 @@ def _cross_second(values, i, first, theta, velocity, network, pulls, held, found
             continue
         j = first + local
         jump = theta[i, 0] * pulls[0][j]
-        if jump <= 0.0 or _contains(held, i, -1, j):
+        if jump <= 0.0 or contains(all_held, held, i, -1, j):
             continue
         find_normal(theta, network, i, -1, j, outer, unit, inner)
         if np.sum(unit >= 0) < 2:  # that surface is u_ik = 0
@@ -150,14 +151,6 @@ def _may_stay(pull, jump, square, active):
     if active:
         return -jump * square < pull < 0.0
     return 0.0 < pull < jump * square
-
-
-@jit
-def _contains(held, row, place, datum):
-    found = False
-    for c in range(held[0].size):
-        found = found or (held[0][c] == row and held[1][c] == place and held[2][c] == datum)
-    return found
 
 
 @jit

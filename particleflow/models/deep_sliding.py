@@ -83,7 +83,7 @@ class DeepSlidingVelocity:
         """
         self._found.clear()
         network, pulls, found = self._network, self._pulls(), self._found.arrays
-        cross_coordinates(before, ahead, theta, velocity, network, pulls, found)
+        cross_coordinates(before, ahead, theta, velocity, network, pulls, self.contacts, found)
         if len(network[2]):
             clouds = before, theta, ahead
             cross_inputs(clouds, velocity, network, pulls, self._columns, self.contacts, self._rows, found)
@@ -141,12 +141,12 @@ def _in_components(surfaces, times, supports, own):
 
 @jit
 def components(surfaces, supports, own):
-    """Return a number for each surface, the same for surfaces whose normals may overlap (union–find)."""
+    """Return a number for each surface, the same for those whose normals or jumps may depend on each other (union–find)."""
     row, place, datum = surfaces
     m, s = supports.shape
     parent = np.arange(m + m * own)
     for c in range(row.size):
-        if datum[c] >= 0 and place[c] < 0:
+        if (datum[c] < 0) != (place[c] < 0):  # u_ik = 0 and q_i(x_j) = 0
             for k in range(s):
                 if supports[row[c], k] >= 0:
                     parent[_root(parent, m + supports[row[c], k])] = _root(parent, row[c])

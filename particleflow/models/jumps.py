@@ -37,8 +37,11 @@ def regularizer_jump(theta, network, row, place, regularizer, weight):
 
 
 @jit
-def lone_output(theta, network, row, place, datum, spared):
-    """Return σ(z_k) for k = place if the cluster has no other active neuron for that datum (but `spared`), else 0."""
+def lone_output(theta, network, row, place, datum, chosen, surfaces):
+    """Return σ(z_k), k = place, if no other neuron of the cluster is active for that datum, else 0.
+
+    Neurons whose own surface of that datum is chosen are not.
+    """
     supports, own, inputs = network[:3]
     s = supports.shape[1]
     z = np.sum(neuron(theta, s, own, supports[row, place], inputs.shape[1]) * inputs[datum])
@@ -46,14 +49,24 @@ def lone_output(theta, network, row, place, datum, spared):
         return 0.0
     for k in range(s):
         q = supports[row, k]
-        if k != place and q >= 0 and q != spared:
-            if np.sum(neuron(theta, s, own, q, inputs.shape[1]) * inputs[datum]) > 0.0:
+        if k != place and q >= 0:
+            active = np.sum(neuron(theta, s, own, q, inputs.shape[1]) * inputs[datum]) > 0.0
+            if active and not contains(chosen, surfaces, q // own, q % own, datum):
                 return 0.0
     return z
 
 
 @jit
-def coordinate_jump(theta, network, pulls, row, place):
+def contains(chosen, surfaces, row, place, datum):
+    """Return whether a surface is among the chosen ones."""
+    found = False
+    for c in chosen:
+        found = found or (surfaces[0][c] == row and surfaces[1][c] == place and surfaces[2][c] == datum)
+    return found
+
+
+@jit
+def coordinate_jump(theta, network, pulls, row, place, chosen, surfaces):
     """Return the jump across a_i = 0 or u_ik = 0: of V, and of the data for which neuron k alone is active.
 
     For those σ(q_i) = σ(u_ik) σ(z_k).
@@ -62,7 +75,7 @@ def coordinate_jump(theta, network, pulls, row, place):
     total = 0.0
     if place >= 0:
         for j in range(residuals.size):
-            total += residuals[j] * lone_output(theta, network, row, place, j, -1)
+            total += residuals[j] * lone_output(theta, network, row, place, j, chosen, surfaces)
     return regularizer_jump(theta, network, row, place, regularizer, weight) + theta[row, 0] * total
 
 
@@ -77,7 +90,7 @@ def find_jumps(theta, chosen, network, pulls, surfaces, jumps):
     work = np.empty(1 + s), np.empty(s, dtype=np.int64), np.empty(s)
     for c in chosen:
         if datum[c] < 0:
-            jumps[c] = coordinate_jump(theta, network, pulls, row[c], place[c])
+            jumps[c] = coordinate_jump(theta, network, pulls, row[c], place[c], chosen, surfaces)
         elif place[c] < 0:
             jumps[c] = theta[row[c], 0] * pulls[0][datum[c]]
         else:
@@ -93,10 +106,7 @@ def _first_jump(theta, c, chosen, network, residuals, surfaces, work):
     total = 0.0
     for e in range(of_unit[q], of_unit[q + 1]):
         i = cluster[e]
-        own_surface = False
-        for other in chosen:
-            own_surface = own_surface or (datum[other] == j and row[other] == i and place[other] < 0)
-        if not own_surface:
+        if not contains(chosen, surfaces, i, -1, j):
             u = theta[i, 1 + slot[e] - i * inner.size]
             value, _ = find_normal(theta, network, i, -1, j, outer, unit, inner)
             if value > 0.0 or (value == 0.0 and u > 0.0):  # 0 exactly: the cluster is active where the neuron is
@@ -170,7 +180,7 @@ def _tied_jump(theta, c, chosen, network, residuals, surfaces, unit, shares):
                 if unit[other, edge] < 0:
                     total += u * shares[other]
             elif edge != k and u > 0.0 and theta[i, 1 + k] == 0.0:
-                z = lone_output(theta, network, i, k, j, q)
+                z = lone_output(theta, network, i, k, j, chosen, surfaces)
                 full = theta[i, 0] * residuals[j]
                 if z > 0.0 and full > 0.0:
                     total += u * (min(shares[other] / z, full) - full)
