@@ -257,16 +257,19 @@ def _joins(chosen, before, ahead, theta, free, world, jumps, active):
         return False
     share = share if active[c] else 0.0
     add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
-    shares = np.zeros(jumps.size)
-    fraction = least_shares(theta, free, chosen, network, pulls, surfaces, normals, jumps, shares)[-1]
-    if 0.0 < fraction < 1.0 and independent(chosen, network, surfaces, normals):
-        start = theta.copy()
-        there = project(theta, chosen, np.full(chosen.size, -1.0), network, surfaces, normals)
-        if there and _is_near(start, before, ahead, theta):
+    start = theta.copy()
+    if (
+        independent(chosen, network, surfaces, normals)
+        and project(theta, chosen, np.full(chosen.size, -1.0), network, surfaces, normals)
+        and _is_near(start, before, ahead, theta)
+    ):
+        shares = np.empty(jumps.size)
+        fraction = least_shares(theta, free, chosen, network, pulls, surfaces, normals, jumps, shares)
+        if 0.0 < fraction[-1] < 1.0:
             return True
-        theta[:] = start
-        for other in chosen:
-            find_normal(theta, network, row[other], place[other], datum[other], outer[other], unit[other], inner[other])
+    theta[:] = start
+    for other in chosen:
+        find_normal(theta, network, row[other], place[other], datum[other], outer[other], unit[other], inner[other])
     add_normal(free, -share, network, row[c], datum[c], outer[c], unit[c], inner[c])
     return False
 
