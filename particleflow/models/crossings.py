@@ -110,14 +110,16 @@ def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held,
         if (before > 0.0) == (after > 0.0) and (before > 0.0) == (ahead > 0.0):
             continue
         j = first + local
-        jump = 0.0  # or less than that
+        jump = 0.0  # at most
         for e in range(of_unit[unit], of_unit[unit + 1]):
             i = cluster[e]
             share = theta[i, 0] * theta[i, 1 + slot[e] - i * s] * pulls[0][j]
-            if outputs[i, local] > 0.0 or (share > 0.0 and (outputs[i, local] == 0.0 or contains(all_held, held, i, -1, j))):
+            if share > 0.0 and (outputs[i, local] >= 0.0 or contains(all_held, held, i, -1, j)):
                 jump += share
         square = np.sum(inputs[j] * inputs[j])
-        if _may_stay(np.sum(pull * inputs[j]), jump, square, after > 0.0) and not contains(all_held, held, row, place, j):
+        if _may_stay(np.sum(pull * inputs[j]), jump, square, after > 0.0) and not contains(
+            all_held, held, row, place, j
+        ):
             beyond = after if (before > 0.0) != (after > 0.0) else ahead
             _append(found, row, place, j, before / (before - beyond), after > 0.0)
 

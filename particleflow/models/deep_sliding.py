@@ -211,15 +211,14 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
         for c in range(first, stop):
             if kept[c]:
                 kept[c] = _still_there(c, theta, free, world, shares)
-                taken = kept[c]
-                changed = changed or not taken
+                changed = changed or not kept[c]
+                if kept[c]:
+                    chosen[count] = c
+                    count += 1
             else:
                 chosen[count] = c
-                taken = kept[c] = _joins(chosen[: count + 1], before, ahead, theta, free, world, jumps, active)
-                changed = changed or taken
-            if taken:
-                chosen[count] = c
-                count += 1
+                count = _join(chosen, count, before, ahead, theta, free, world, jumps, active, kept)
+                changed = changed or kept[c]
         if count:
             moved = _release(chosen[:count], theta, free, world, jumps, kept)
             changed = changed or moved
@@ -235,43 +234,74 @@ def _still_there(c, theta, free, world, shares):
     if datum[c] < 0 and value != 0.0:
         return False
     add_normal(free, shares[c], network, row[c], datum[c], outer[c], unit[c], inner[c])
-    return datum[c] < 0 or place[c] >= 0 or np.sum(unit[c] >= 0) > 1  # or it is u_ik = 0
+    return not _is_lone(c, surfaces, unit)
 
 
 @jit
-def _joins(chosen, before, ahead, theta, free, world, jumps, active):
-    """Put the cloud on the last of the chosen surfaces beside the others if it holds it; return whether it does.
+def _is_lone(c, surfaces, unit):
+    """Return whether it is a surface of a cluster with one active neuron at most: then it is another one, u_ik = 0."""
+    return surfaces[2][c] >= 0 and surfaces[1][c] < 0 and np.sum(unit[c] >= 0) < 2
 
-    Keeps `free` the velocity without the shares of the chosen surfaces.
+
+@jit
+def _join(chosen, count, before, ahead, theta, free, world, jumps, active, kept):
+    """Put the cloud on one more surface beside the chosen ones if that holds it; return how many are chosen then.
+
+    The surface is chosen[count]. Keeps `free` the velocity without the shares of the chosen surfaces.
     """
-    network, pulls, surfaces, normals = world
+    network, pulls, surfaces, (outer, unit, inner) = world
     row, place, datum = surfaces
-    outer, unit, inner = normals
-    c = chosen[-1]
+    c = chosen[count]
     value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-    find_jumps(theta, chosen, network, pulls, surfaces, jumps)
+    find_jumps(theta, chosen[: count + 1], network, pulls, surfaces, jumps)
     share = jumps[c]
     if (value > 0.0) != active[c]:  # put back on an earlier surface, the cloud does not get here
         share = -share if value > 0.0 else share
         add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
-        return False
+        return count
     share = share if active[c] else 0.0
-    add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
+    normal = outer[c].copy(), unit[c].copy(), inner[c].copy()
+    add_normal(free, share, network, row[c], datum[c], *normal)
+    together = _put_on(chosen[: count + 1], before, ahead, theta, free, world, jumps)
+    if together.size and together[-1] == c:
+        for other in chosen[:count]:
+            kept[other] = np.any(together == other)
+        kept[c] = True
+        chosen[: together.size] = together
+        return together.size
+    add_normal(free, -share, network, row[c], datum[c], *normal)
+    return count
+
+
+@jit
+def _put_on(chosen, before, ahead, theta, free, world, jumps):
+    """Put the cloud on the chosen surfaces if the last of them holds it there, else leave it; return those that are left.
+
+    Surfaces that end where the last one is met are left out. None are left if the cloud stays where it was.
+    """
+    network, pulls, surfaces, normals = world
+    row, place, datum = surfaces
+    outer, unit, inner = normals
     start = theta.copy()
-    if (
-        independent(chosen, network, surfaces, normals)
-        and project(theta, chosen, np.full(chosen.size, -1.0), network, surfaces, normals)
-        and _is_near(start, before, ahead, theta)
-    ):
-        shares = np.empty(jumps.size)
-        fraction = least_shares(theta, free, chosen, network, pulls, surfaces, normals, jumps, shares)
-        if 0.0 < fraction[-1] < 1.0:
-            return True
-    theta[:] = start
-    for other in chosen:
-        find_normal(theta, network, row[other], place[other], datum[other], outer[other], unit[other], inner[other])
-    add_normal(free, -share, network, row[c], datum[c], outer[c], unit[c], inner[c])
-    return False
+    together = chosen.copy()
+    while together.size and together[-1] == chosen[-1]:
+        if (
+            independent(together, network, surfaces, normals)
+            and project(theta, together, np.full(together.size, -1.0), network, surfaces, normals)
+            and _is_near(start, before, ahead, theta)
+        ):
+            shares = np.empty(jumps.size)
+            fraction = least_shares(theta, free, together, network, pulls, surfaces, normals, jumps, shares)
+            if 0.0 < fraction[-1] < 1.0:
+                return together
+        remaining = np.array([c for c in together if not _is_lone(c, surfaces, unit)])
+        theta[:] = start
+        for c in chosen:
+            find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
+        if remaining.size == together.size:
+            break
+        together = remaining
+    return together[:0]
 
 
 @jit
