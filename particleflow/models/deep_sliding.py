@@ -92,7 +92,7 @@ class DeepSlidingVelocity:
         if held + len(times) == 0:
             return False
         surfaces = tuple(np.concatenate(pair) for pair in zip(self.contacts, crossed, strict=True))
-        order, starts = _in_components(surfaces, np.append(np.full(held, -1.0), times), *network[:2])
+        order, starts = _in_components(surfaces, np.append(np.full(held, -1.0), times), network)
         surfaces = tuple(part[order] for part in surfaces)
         kept, active = order < held, np.append(np.zeros(held, dtype=bool), active)[order]
         shares = np.append(self._shares, np.zeros(len(times)))[order]
@@ -105,7 +105,7 @@ class DeepSlidingVelocity:
     def hold(self, contacts):
         """Take these contacts for the steps to come."""
         supports, own = self._network[:2]
-        order, self._starts = _in_components(contacts, np.zeros(len(contacts[0])), supports, own)
+        order, self._starts = _in_components(contacts, np.zeros(len(contacts[0])), self._network)
         self.contacts = row, place, datum = tuple(part[order] for part in contacts)
         self._normals = _make_normals(self.contacts, supports.shape[1])
         self._jumps, self._shares = np.zeros(len(row)), np.zeros(len(row))
@@ -130,9 +130,9 @@ def _make_normals(surfaces, s):
     return np.empty((count, 1 + s)), np.empty((count, s), dtype=np.int64), np.empty((count, s))
 
 
-def _in_components(surfaces, times, supports, own):
+def _in_components(surfaces, times, network):
     """Return the order of the surfaces by connected component and time, and where components start (and the end)."""
-    component = components(surfaces, supports, own)
+    component = components(surfaces, *network[:2], *network[6:8])
     order = np.lexsort((times, component))
     ordered = component[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(order) else order
@@ -140,16 +140,24 @@ def _in_components(surfaces, times, supports, own):
 
 
 @jit
-def components(surfaces, supports, own):
+def components(surfaces, supports, own, of_unit, cluster):
     """Return a number for each surface, the same for those whose normals or jumps may depend on each other (union–find)."""
     row, place, datum = surfaces
     m, s = supports.shape
     parent = np.arange(m + m * own)
     for c in range(row.size):
-        if (datum[c] < 0) != (place[c] < 0):  # u_ik = 0 and q_i(x_j) = 0
+        if (datum[c] < 0) != (place[c] < 0):  # u_ik = 0 and q_i(x_j) = 0: with all neurons of the cluster
             for k in range(s):
                 if supports[row[c], k] >= 0:
                     parent[_root(parent, m + supports[row[c], k])] = _root(parent, row[c])
+        elif datum[c] >= 0:  # with other neurons of the same datum and cluster
+            q = row[c] * own + place[c]
+            for other in range(c):
+                if datum[other] == datum[c] and place[other] >= 0:
+                    unit = row[other] * own + place[other]
+                    for e in range(of_unit[q], of_unit[q + 1]):
+                        if np.any(supports[cluster[e]] == unit):
+                            parent[_root(parent, m + unit)] = _root(parent, m + q)
     number = np.empty(row.size, dtype=np.int64)
     for c in range(row.size):
         node = m + row[c] * own + place[c] if datum[c] >= 0 and place[c] >= 0 else row[c]

@@ -10,7 +10,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.kinks import bounded_least_squares
-from particleflow.models.surfaces import along, find_normal, neuron, unit_gram
+from particleflow.models.surfaces import along, neuron, unit_gram
 from particleflow.regularizers import PATH_NORM, SCALED_SQUARED_NORM
 
 # How often the bounds of surfaces that share a datum are set anew.
@@ -86,31 +86,43 @@ def find_jumps(theta, chosen, network, pulls, surfaces, jumps):
     That across a surface of the first layer leaves out clusters whose own surface is chosen for the same datum.
     """
     row, place, datum = surfaces
-    s = network[0].shape[1]
-    work = np.empty(1 + s), np.empty(s, dtype=np.int64), np.empty(s)
     for c in chosen:
         if datum[c] < 0:
             jumps[c] = coordinate_jump(theta, network, pulls, row[c], place[c], chosen, surfaces)
         elif place[c] < 0:
             jumps[c] = theta[row[c], 0] * pulls[0][datum[c]]
         else:
-            jumps[c] = _first_jump(theta, c, chosen, network, pulls[0], surfaces, work)
+            jumps[c] = _first_jump(theta, c, chosen, network, pulls[0], surfaces)
 
 
 @jit
-def _first_jump(theta, c, chosen, network, residuals, surfaces, work):
+def _first_jump(theta, c, chosen, network, residuals, surfaces):
     row, place, datum = surfaces
-    own, of_unit, cluster, slot = network[1], network[6], network[7], network[8]
+    supports, own, of_unit, cluster, slot = network[0], network[1], network[6], network[7], network[8]
     q, j = row[c] * own + place[c], datum[c]
-    outer, unit, inner = work
     total = 0.0
     for e in range(of_unit[q], of_unit[q + 1]):
         i = cluster[e]
         if not contains(chosen, surfaces, i, -1, j):
-            u = theta[i, 1 + slot[e] - i * inner.size]
-            value, _ = find_normal(theta, network, i, -1, j, outer, unit, inner)
+            u = theta[i, 1 + slot[e] - i * supports.shape[1]]
+            value = _output(theta, network, i, j, q, chosen, surfaces)
             if value > 0.0 or (value == 0.0 and u > 0.0):  # 0 exactly: the cluster is active where the neuron is
                 total += theta[i, 0] * u * residuals[j]
+    return total
+
+
+@jit
+def _output(theta, network, i, j, q, chosen, surfaces):
+    """Return q_i(x_j), where other neurons than q that lie on their own surface of that datum give 0."""
+    supports, own, inputs = network[:3]
+    s = supports.shape[1]
+    total = 0.0
+    for k in range(s):
+        other = supports[i, k]
+        if other >= 0:
+            z = np.sum(neuron(theta, s, own, other, inputs.shape[1]) * inputs[j])
+            if z > 0.0 and (other == q or not contains(chosen, surfaces, other // own, other % own, j)):
+                total += theta[i, 1 + k] * z
     return total
 
 
