@@ -3,14 +3,14 @@
 Where a cloud runs through a surface c of `particleflow.models.surfaces` from its negative to its positive side, the
 velocity changes by −κ_c N_c: N_c the normal, κ_c the jump
 
-    a_i = 0            λ ∂V_i/∂|a_i|                       path norm, scaled squared norm
-    u_ik = 0           λ |a_i| ‖W_S(i,k)‖                  path norm
-                       Σ a_i r_j σ(z_k), z_k alone > 0     relu
-    ⟨W_q, x_j⟩ = 0     Σ over readers a_i u_ik r_j σ'(q_i)  relu
-    q_i(x_j) = 0       a_i r_j                             relu
+    a_i = 0            λ ∂V_i/∂|a_i|                           path norm, scaled squared norm
+    u_ik = 0           λ |a_i| ‖W_S(i,k)‖                      path norm
+                       Σ_j a_i r_j σ(z_k), no other z > 0      relu
+    ⟨W_q, x_j⟩ = 0     Σ a_i u_ik r_j σ'(q_i) over readers     relu
+    q_i(x_j) = 0       a_i r_j                                 relu
 
-With κ_c > 0 the energy is convex across it and the cloud may have to stay. With the surfaces in contact C the velocity is
-v − Σ_C s_c κ_c N_c with the s_c ∈ [0, 1] that make it least, where v is that of their negative side. Contacts are
+With κ_c > 0 the energy is convex across it and the cloud may have to stay. With the surfaces C in contact the velocity
+is v − Σ_C y_c N_c, where v is that of their negative sides, with the 0 ≤ y_c ≤ κ_c that make it least. Contacts are
 fixed within a step; normals follow the cloud, so that left-hand sides stay constant to the order of the method, and
 `settle` puts the cloud back on its surfaces after it.
 """
@@ -18,11 +18,11 @@ fixed within a step; normals follow the cloud, so that left-hand sides stay cons
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.crossings import Crossings, cross_coordinates, cross_inputs
+from particleflow.models.crossings import cross_coordinates, cross_inputs, is_lone
 from particleflow.models.jumps import find_jumps, least_shares, regularizer_jump
-from particleflow.models.surfaces import OFFSET, add_normal, find_normal, independent, project
+from particleflow.models.surfaces import OFFSET, add_normal, dot, find_normal, independent, neuron, project
 
-NO_CONTACTS = tuple(np.empty(0, dtype=np.int64) for _ in range(3))
+NO_CONTACTS = np.empty((0, 3), dtype=np.int64)
 # Putting a cloud back on a surface by less than this leaves its velocity as it is.
 _NOTICEABLE = 1e-10
 # Numbers in the buffers of a pass over the data.
@@ -37,7 +37,7 @@ class DeepSlidingVelocity:
     plain : callable
         ``velocity(theta, out) -> parts`` with derivative 0 at kinks; may be replaced by one with further terms.
     drift : object
-        Where `plain` takes the part of the data: its X, its residuals ½ℓ'_j / n, and the kinks that it is told to hide.
+        Where `plain` takes the part of the data: its X, residuals ½ℓ'_j / n and graph, and the kinks it is told to hide.
     kinked : bool
         Whether σ is relu; else only V has kinks.
     supports : ndarray of int, shape (m, s)
@@ -51,29 +51,30 @@ class DeepSlidingVelocity:
 
     Attributes
     ----------
-    contacts : tuple of three ndarrays of int
-        Surfaces in contact; never changed in place.
+    contacts : tuple of three ndarrays of int, shape (k,)
+        Rows, places and data of the surfaces in contact; never changed in place.
     """
 
     def __init__(self, plain, drift, kinked, supports, own, regularizer, strength):
         self.plain, self._drift, self._regularizer = plain, drift, (regularizer, 0.5 * strength)
-        X = drift.X if kinked else drift.X[:0]
+        (m, s), X = supports.shape, drift.X if kinked else drift.X[:0]
         inputs, self._input_of = np.unique(X, axis=0, return_inverse=True)  # equal inputs have one kink
         self._input_of = self._input_of.reshape(-1)
         self._by_input = np.argsort(self._input_of, kind="stable")
         self._copies = np.bincount(self._input_of, minlength=len(inputs))
-        self._network = np.array(supports), own, inputs, *drift.graph
-        self._columns = np.ascontiguousarray(inputs.T)
-        self._rows = max(16, _TILE // (7 * len(supports) * own))
-        self._found = Crossings(4 * len(supports) * (1 + supports.shape[1] + own * X.shape[1]))
-        self.hold(NO_CONTACTS)
+        _, _, _, first, cluster, slot = drift.graph
+        self._network = np.array(supports), own, inputs, first, np.column_stack([cluster, slot - cluster * s])
+        self._columns, self._rows = np.ascontiguousarray(inputs.T), max(16, _TILE // (7 * m * own))
+        room = 4 * m * (1 + s + own * X.shape[1])
+        self._found = np.zeros(1, dtype=np.int64), np.empty((room, 3), dtype=np.int64), np.empty((room, 2))
+        self._hold(NO_CONTACTS)
 
     def __call__(self, theta, out):
         """Fill out (m, p) with the velocity; return the parts of the energy."""
         parts = self.plain(theta, out)
-        if len(self.contacts[0]):
-            args = self._network, self._pulls(), self.contacts, self._starts, self._normals
-            slide(theta, out, *args, self._jumps, self._shares)
+        if len(self._surfaces):
+            lists = self._surfaces, self._starts, self._normals, self._jumps, self._shares
+            slide(theta, out, self._network, self._pulls(), *lists)
         return parts
 
     def settle(self, before, ahead, theta, velocity):
@@ -81,87 +82,88 @@ class DeepSlidingVelocity:
 
         Parameters and result are those of `particleflow.models.sliding.SlidingVelocity.settle`.
         """
-        self._found.clear()
-        network, pulls, found = self._network, self._pulls(), self._found.arrays
-        cross_coordinates(before, ahead, theta, velocity, network, pulls, self.contacts, found)
-        if len(network[2]):
-            clouds = before, theta, ahead
-            cross_inputs(clouds, velocity, network, pulls, self._columns, self.contacts, self._rows, found)
-        crossed, times, active = self._found.found()
-        held = len(self.contacts[0])
-        if held + len(times) == 0:
+        network, pulls, (count, crossed, marks) = self._network, self._pulls(), self._found
+        count[0] = 0
+        cross_coordinates(before, ahead, theta, velocity, network, pulls, self._surfaces, self._found)
+        if len(self._columns[0]):
+            lists = self._columns, self._surfaces, self._rows, self._found
+            cross_inputs((before, theta, ahead), velocity, network, self._drift.graph, pulls, *lists)
+        held, new = len(self._surfaces), count[0]
+        if held + new == 0:
             return False
-        surfaces = tuple(np.concatenate(pair) for pair in zip(self.contacts, crossed, strict=True))
-        order, starts = _in_components(surfaces, np.append(np.full(held, -1.0), times), network)
-        surfaces = tuple(part[order] for part in surfaces)
-        kept, active = order < held, np.append(np.zeros(held, dtype=bool), active)[order]
-        shares = np.append(self._shares, np.zeros(len(times)))[order]
-        args = network, pulls, surfaces, starts, _make_normals(surfaces, network[0].shape[1])
-        changed = settle_on_surfaces(before, ahead, theta, velocity, *args, shares, active, kept)
+        surfaces = np.concatenate([self._surfaces, crossed[:new]])
+        times, active = np.full(held + new, -1.0), np.zeros(held + new, dtype=bool)
+        times[held:], active[held:] = marks[:new, 0], marks[:new, 1]
+        order, starts = _in_components(surfaces, times, network)
+        surfaces, kept, shares = surfaces[order], order < held, np.append(self._shares, np.zeros(new))[order]
+        lists = surfaces, starts, self._make_normals(surfaces), shares, active[order], kept
+        changed = settle_on_surfaces(before, ahead, theta, velocity, network, pulls, *lists)
         if changed:
-            self.hold(tuple(part[kept] for part in surfaces))
+            self._hold(surfaces[kept])
         return changed
 
     def hold(self, contacts):
         """Take these contacts for the steps to come."""
-        supports, own = self._network[:2]
-        order, self._starts = _in_components(contacts, np.zeros(len(contacts[0])), self._network)
-        self.contacts = row, place, datum = tuple(part[order] for part in contacts)
-        self._normals = _make_normals(self.contacts, supports.shape[1])
-        self._jumps, self._shares = np.zeros(len(row)), np.zeros(len(row))
-        first, second = np.flatnonzero((datum >= 0) & (place >= 0)), np.flatnonzero((datum >= 0) & (place < 0))
-        (neurons, first_data), (clusters, second_data) = self._data_of(first), self._data_of(second)
-        self._drift.hide((row[neurons] * own + place[neurons], first_data), (row[clusters], second_data))
+        self._hold(np.ascontiguousarray(np.stack(contacts, axis=1)))
+
+    def _hold(self, surfaces):
+        order, self._starts = _in_components(surfaces, np.zeros(len(surfaces)), self._network)
+        self._surfaces = surfaces[order]
+        self._normals = self._make_normals(surfaces)
+        self._jumps, self._shares = np.zeros(len(surfaces)), np.zeros(len(surfaces))
+        self.contacts = row, place, j = tuple(self._surfaces.T.copy())
+        (first, first_data), (second, second_data) = (
+            self._data_of(np.flatnonzero((j >= 0) & (layer == (place >= 0)))) for layer in (True, False)
+        )
+        self._drift.hide((row[first] * self._network[1] + place[first], first_data), (row[second], second_data))
 
     def _data_of(self, chosen):
         """Return pairs (contact, datum) for all data of the chosen contacts."""
-        inputs = self.contacts[2][chosen]
-        ends = np.cumsum(self._copies)[inputs]
-        data = [self._by_input[end - copies : end] for end, copies in zip(ends, self._copies[inputs], strict=True)]
-        return np.repeat(chosen, self._copies[inputs]), np.concatenate([NO_CONTACTS[0], *data])
+        inputs = self._surfaces[chosen, 2]
+        ends, copies = np.cumsum(self._copies)[inputs], self._copies[inputs]
+        data = [self._by_input[end - count : end] for end, count in zip(ends, copies, strict=True)]
+        return np.repeat(chosen, copies), np.concatenate([NO_CONTACTS[:, 0], *data])
+
+    def _make_normals(self, surfaces):
+        return np.empty((len(surfaces), 1 + 2 * self._network[0].shape[1]))
 
     def _pulls(self):
         residuals = self._drift.residuals[: len(self._input_of)]
         return np.bincount(self._input_of, residuals, len(self._copies)), *self._regularizer
 
 
-def _make_normals(surfaces, s):
-    count = len(surfaces[0])
-    return np.empty((count, 1 + s)), np.empty((count, s), dtype=np.int64), np.empty((count, s))
-
-
 def _in_components(surfaces, times, network):
     """Return the order of the surfaces by connected component and time, and where components start (and the end)."""
-    component = components(surfaces, *network[:2], *network[6:8])
+    component = components(surfaces, network)
     order = np.lexsort((times, component))
-    ordered = component[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(order) else order
-    return order, np.append(starts, len(order))
+    return order, np.flatnonzero(np.diff(component[order], prepend=-1, append=-1))
 
 
 @jit
-def components(surfaces, supports, own, of_unit, cluster):
-    """Return a number for each surface, the same for those whose normals or jumps may depend on each other (union–find)."""
-    row, place, datum = surfaces
+def components(surfaces, network):
+    """Return a number for each surface, equal where normals or jumps may depend on each other (union–find)."""
+    supports, own, _, first, readers = network
     m, s = supports.shape
     parent = np.arange(m + m * own)
-    for c in range(row.size):
-        if (datum[c] < 0) != (place[c] < 0):  # u_ik = 0 and q_i(x_j) = 0: with all neurons of the cluster
+    for c in range(len(surfaces)):
+        row, place, j = surfaces[c]
+        if (j < 0) != (place < 0):  # u_ik = 0 and q_i(x_j) = 0: with all neurons of the cluster
             for k in range(s):
-                if supports[row[c], k] >= 0:
-                    parent[_root(parent, m + supports[row[c], k])] = _root(parent, row[c])
-        elif datum[c] >= 0:  # with other neurons of the same datum and cluster
-            q = row[c] * own + place[c]
-            for other in range(c):
-                if datum[other] == datum[c] and place[other] >= 0:
-                    unit = row[other] * own + place[other]
-                    for e in range(of_unit[q], of_unit[q + 1]):
-                        if np.any(supports[cluster[e]] == unit):
-                            parent[_root(parent, m + unit)] = _root(parent, m + q)
-    number = np.empty(row.size, dtype=np.int64)
-    for c in range(row.size):
-        node = m + row[c] * own + place[c] if datum[c] >= 0 and place[c] >= 0 else row[c]
-        number[c] = _root(parent, node)
+                if supports[row, k] >= 0:
+                    parent[_root(parent, m + supports[row, k])] = _root(parent, row)
+        elif j >= 0:  # with other neurons of the same datum and cluster
+            q = row * own + place
+            for e in range(first[q], first[q + 1]):
+                for other in range(c):
+                    unit = surfaces[other, 0] * own + surfaces[other, 1]
+                    if surfaces[other, 2] == j and surfaces[other, 1] >= 0:
+                        for k in range(s):
+                            if supports[readers[e, 0], k] == unit:
+                                parent[_root(parent, m + unit)] = _root(parent, m + q)
+    number = np.empty(len(surfaces), dtype=np.int64)
+    for c in range(len(surfaces)):
+        row, place, j = surfaces[c]
+        number[c] = _root(parent, m + row * own + place if j >= 0 and place >= 0 else row)
     return number
 
 
@@ -175,30 +177,27 @@ def _root(parent, node):
 
 @jit
 def slide(theta, out, network, pulls, surfaces, starts, normals, jumps, shares):
-    """Replace the velocity by that of least norm; record the jumps κ_c and the shares s_c κ_c."""
-    row, place, datum = surfaces
-    outer, unit, inner = normals
-    _, regularizer, weight = pulls
-    left = np.zeros(row.size, dtype=np.bool_)
-    for c in range(row.size):
-        value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-        if datum[c] < 0:
-            left[c] = value != 0.0
-            if not left[c]:  # the plain velocity is that in the middle for V, on the negative side for the data
-                jump = regularizer_jump(theta, network, row[c], place[c], regularizer, weight)
-                out[row[c], 1 + place[c]] += 0.5 * jump
+    """Replace the velocity by that of least norm; record the jumps κ_c and the shares y_c."""
+    there = np.ones(len(surfaces), dtype=np.bool_)
+    for c in range(len(surfaces)):
+        value, _ = find_normal(theta, network, surfaces[c], normals[c])
+        row, place, j = surfaces[c]
+        if j < 0:
+            there[c] = value == 0.0
+            if there[c]:  # the plain velocity is that in the middle for V, on the negative side for the data
+                out[row, 1 + place] += 0.5 * regularizer_jump(theta, network, pulls, row, place)
     for start in range(starts.size - 1):
         chosen = np.arange(starts[start], starts[start + 1])
-        chosen = chosen[~left[chosen]]
+        chosen = chosen[there[chosen]]
         if chosen.size == 0:
             continue
-        fraction = least_shares(theta, out, chosen, network, pulls, surfaces, normals, jumps, shares)
+        fraction = least_shares(theta, out, network, pulls, surfaces, normals, chosen, jumps, shares)
         for c in chosen:
-            add_normal(out, -shares[c], network, row[c], datum[c], outer[c], unit[c], inner[c])
+            add_normal(out, -shares[c], network, surfaces[c], normals[c])
         for q in range(chosen.size):
-            c = chosen[q]
-            if datum[c] < 0 and 0.0 < fraction[q] < 1.0:
-                out[row[c], 1 + place[c]] = 0.0
+            row, place, j = surfaces[chosen[q]]
+            if j < 0 and 0.0 < fraction[q] < 1.0:
+                out[row, 1 + place] = 0.0
 
 
 @jit
@@ -210,106 +209,106 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
     """
     free = velocity.copy()  # without the share of the chosen surfaces
     jumps = np.empty(kept.size)
-    world = network, pulls, surfaces, normals
+    world = theta, free, network, pulls, surfaces, normals, jumps
     changed = False
     for start in range(starts.size - 1):
-        first, stop = starts[start], starts[start + 1]
-        chosen = np.empty(stop - first, dtype=np.int64)
+        chosen = np.arange(starts[start], starts[start + 1])
         count = 0
-        for c in range(first, stop):
+        for c in range(starts[start], starts[start + 1]):
+            chosen[count] = c
             if kept[c]:
-                kept[c] = _still_there(c, theta, free, world, shares)
+                kept[c] = _still_there(c, theta, free, network, surfaces, normals, shares)
+                count += kept[c]
                 changed = changed or not kept[c]
-                if kept[c]:
-                    chosen[count] = c
-                    count += 1
             else:
-                chosen[count] = c
-                count = _join(chosen, count, before, ahead, theta, free, world, jumps, active, kept)
+                count = _join(chosen, count, before, ahead, world, active[c], kept)
                 changed = changed or kept[c]
         if count:
-            moved = _release(chosen[:count], theta, free, world, jumps, kept)
+            moved = _release(chosen[:count], world, kept)
             changed = changed or moved
     return changed
 
 
 @jit
-def _still_there(c, theta, free, world, shares):
+def _still_there(c, theta, free, network, surfaces, normals, shares):
     """Return whether a surface that was held exists where theta is now; take its share out of the velocity."""
-    network, _, surfaces, (outer, unit, inner) = world
-    row, place, datum = surfaces
-    value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-    if datum[c] < 0 and value != 0.0:
+    value, _ = find_normal(theta, network, surfaces[c], normals[c])
+    if surfaces[c, 2] < 0 and value != 0.0:
         return False
-    add_normal(free, shares[c], network, row[c], datum[c], outer[c], unit[c], inner[c])
-    return not _is_lone(c, surfaces, unit)
+    add_normal(free, shares[c], network, surfaces[c], normals[c])
+    return not is_lone(surfaces[c], normals[c], network[0].shape[1])
 
 
 @jit
-def _is_lone(c, surfaces, unit):
-    """Return whether it is a surface of a cluster with one active neuron at most: then it is another one, u_ik = 0."""
-    return surfaces[2][c] >= 0 and surfaces[1][c] < 0 and np.sum(unit[c] >= 0) < 2
-
-
-@jit
-def _join(chosen, count, before, ahead, theta, free, world, jumps, active, kept):
+def _join(chosen, count, before, ahead, world, active, kept):
     """Put the cloud on one more surface beside the chosen ones if that holds it; return how many are chosen then.
 
     The surface is chosen[count]. Keeps `free` the velocity without the shares of the chosen surfaces.
     """
-    network, pulls, surfaces, (outer, unit, inner) = world
-    row, place, datum = surfaces
+    theta, free, network, pulls, surfaces, normals, jumps = world
     c = chosen[count]
-    value, _ = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-    find_jumps(theta, chosen[: count + 1], network, pulls, surfaces, jumps)
-    share = jumps[c]
-    if (value > 0.0) != active[c]:  # put back on an earlier surface, the cloud does not get here
-        share = -share if value > 0.0 else share
-        add_normal(free, share, network, row[c], datum[c], outer[c], unit[c], inner[c])
+    value, _ = find_normal(theta, network, surfaces[c], normals[c])
+    find_jumps(theta, network, pulls, surfaces, chosen[: count + 1], jumps)
+    if (value > 0.0) != active:  # put back on an earlier surface, the cloud does not get here
+        add_normal(free, -jumps[c] if value > 0.0 else jumps[c], network, surfaces[c], normals[c])
         return count
-    share = share if active[c] else 0.0
-    normal = outer[c].copy(), unit[c].copy(), inner[c].copy()
-    add_normal(free, share, network, row[c], datum[c], *normal)
-    together = _put_on(chosen[: count + 1], before, ahead, theta, free, world, jumps)
-    if together.size and together[-1] == c:
-        for other in chosen[:count]:
-            kept[other] = np.any(together == other)
-        kept[c] = True
-        chosen[: together.size] = together
-        return together.size
-    add_normal(free, -share, network, row[c], datum[c], *normal)
-    return count
+    share, normal = jumps[c] if active else 0.0, normals[c].copy()
+    add_normal(free, share, network, surfaces[c], normal)
+    together = _put_on(chosen[: count + 1], before, ahead, world)
+    if together.size == 0:
+        add_normal(free, -share, network, surfaces[c], normal)
+        return count
+    for q in range(count + 1):
+        kept[chosen[q]] = False
+    for q in range(together.size):
+        chosen[q] = together[q]
+        kept[chosen[q]] = True
+    return together.size
 
 
 @jit
-def _put_on(chosen, before, ahead, theta, free, world, jumps):
+def _put_on(chosen, before, ahead, world):
     """Put the cloud on the chosen surfaces if the last of them holds it there, else leave it; return those that are left.
 
     Surfaces that end where the last one is met are left out. None are left if the cloud stays where it was.
     """
-    network, pulls, surfaces, normals = world
-    row, place, datum = surfaces
-    outer, unit, inner = normals
-    start = theta.copy()
-    together = chosen.copy()
-    while together.size and together[-1] == chosen[-1]:
+    theta, free, network, pulls, surfaces, normals, jumps = world
+    start, together = theta.copy(), chosen
+    shares = np.empty(jumps.size)
+    while True:
         if (
             independent(together, network, surfaces, normals)
             and project(theta, together, np.full(together.size, -1.0), network, surfaces, normals)
             and _is_near(start, before, ahead, theta)
         ):
-            shares = np.empty(jumps.size)
-            fraction = least_shares(theta, free, together, network, pulls, surfaces, normals, jumps, shares)
+            fraction = least_shares(theta, free, network, pulls, surfaces, normals, together, jumps, shares)
             if 0.0 < fraction[-1] < 1.0:
                 return together
-        remaining = np.array([c for c in together if not _is_lone(c, surfaces, unit)])
+        ended = np.array([is_lone(surfaces[c], normals[c], network[0].shape[1]) for c in together])
         theta[:] = start
         for c in chosen:
-            find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-        if remaining.size == together.size:
-            break
-        together = remaining
-    return together[:0]
+            find_normal(theta, network, surfaces[c], normals[c])
+        if ended[-1] or not np.any(ended):
+            return together[:0]
+        for c in together[ended]:
+            _end(theta, network, surfaces[c], normals[c], surfaces[chosen[-1]])
+        together = together[~ended]
+
+
+@jit
+def _end(theta, network, surface, normal, meeting):
+    """Move theta to the end of a surface q_i(x_j) = 0 at u_ik = 0: neurons other than k get inactive there."""
+    supports, _, inputs, _, _ = network
+    row, _, j = surface
+    if meeting[2] >= 0 or meeting[0] != row:
+        return
+    x = inputs[j]
+    for k in range(supports.shape[1]):
+        if normal[1 + k] > 0.0 and k != meeting[1]:
+            W = neuron(theta, network, supports[row, k])
+            move = (normal[1 + k] + OFFSET * np.sqrt(dot(W, W) * dot(x, x))) / dot(x, x)
+            for c in range(x.size):
+                W[c] -= move * x[c]
 
 
 @jit
@@ -317,38 +316,38 @@ def _is_near(start, before, ahead, theta):
     """Return whether theta is not farther from `start` than the step was long, for the rows that differ."""
     moved = 0.0
     step = 0.0
-    for i in range(theta.shape[0]):
-        distance = np.sum((theta[i] - start[i]) ** 2)
-        if distance > 0.0:
-            moved += distance
-            step += np.sum((start[i] - before[i]) ** 2) + np.sum((ahead[i] - before[i]) ** 2)
+    for i in range(len(theta)):
+        distance = 0.0
+        length = 0.0
+        for k in range(theta.shape[1]):
+            distance += (theta[i, k] - start[i, k]) ** 2
+            length += (start[i, k] - before[i, k]) ** 2 + (ahead[i, k] - before[i, k]) ** 2
+        moved += distance
+        step += length if distance > 0.0 else 0.0
     return moved <= 4.0 * step
 
 
 @jit
-def _release(chosen, theta, free, world, jumps, kept):
+def _release(chosen, world, kept):
     """Release the chosen surfaces that the velocity leaves, put the cloud on the others; return if anything changed."""
-    network, pulls, surfaces, normals = world
-    row, place, datum = surfaces
-    outer, unit, inner = normals
-    fraction = least_shares(theta, free, chosen, network, pulls, surfaces, normals, jumps, np.zeros(jumps.size))
+    theta, free, network, pulls, surfaces, normals, jumps = world
+    fraction = least_shares(theta, free, network, pulls, surfaces, normals, chosen, jumps, np.empty(jumps.size))
     side = np.empty(chosen.size)
     count = 0
     away = 0.0
     changed = False
     for q in range(chosen.size):
         c = chosen[q]
-        value, scale = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-        kept[c] = 0.0 < fraction[q] < 1.0 or datum[c] < 0  # a coordinate that leaves 0 is released when it has left
-        if not kept[c]:
-            changed = True
-            if abs(value) > _NOTICEABLE * scale:
-                continue
-        side[count] = 1.0 if fraction[q] >= 1.0 else -1.0
-        chosen[count] = c
-        count += 1
-        if datum[c] >= 0:
-            away = max(away, abs(value / scale - side[count - 1] * OFFSET) if scale > 0.0 else 0.0)
+        value, scale = find_normal(theta, network, surfaces[c], normals[c])
+        coordinate = surfaces[c, 2] < 0  # one that leaves 0 is released when it has left
+        kept[c] = coordinate or 0.0 < fraction[q] < 1.0
+        changed = changed or not kept[c]
+        if kept[c] or abs(value) <= _NOTICEABLE * scale:
+            side[count] = 1.0 if fraction[q] >= 1.0 else -1.0
+            chosen[count] = c
+            if not coordinate and scale > 0.0:
+                away = max(away, abs(value / scale - side[count] * OFFSET))
+            count += 1
     if away > 0.5 * OFFSET:
         project(theta, chosen[:count], side[:count], network, surfaces, normals)
         changed = changed or away > _NOTICEABLE

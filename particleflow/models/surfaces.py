@@ -1,14 +1,17 @@
 """The surfaces across which the velocity of a network with two hidden layers jumps: normals, and the way back onto them.
 
-`particleflow.models.deep_sliding` says what they are for. A surface is a triple (row, place, datum):
+`particleflow.models.deep_sliding` says what they are for. A surface is three integers (row, place, datum):
 
     (i, −1, −1)    a_i = 0
     (i,  k, −1)    u_ik = 0
     (r,  l,  j)    ⟨W_q, x_j⟩ = 0 for the first-layer neuron q = r·own + l that row r holds
     (i, −1,  j)    q_i(x_j) = Σ_k u_ik σ(⟨W_S(i,k), x_j⟩) = 0
 
-The normal of each of them is the gradient of its left-hand side, a vector `outer` along (a_i, u_i) of its row, and a
-coefficient `inner` times x_j along each of at most s neurons `unit` (−1 for none).
+The normal N is the gradient of the left-hand side, kept as 1 + 2s numbers: those along (a_i, u_i), and what multiplies
+x_j along the neurons (the one neuron, or those that cluster i reads).
+
+A network is the tuple (supports, own, inputs, first, readers): the supports (m, s), the number of first-layer neurons in
+a row, the inputs (g, d), and for each neuron q the pairs readers[first[q]:first[q + 1]] = (i, k) with S(i, k) = q.
 """
 
 import math
@@ -22,91 +25,112 @@ from particleflow.models.kinks import solve_free
 OFFSET = 1e-12
 # Normals count as independent of the others down to this sine, squared.
 _INDEPENDENT = 1e-8
+# Newton's steps back onto the surfaces.
+_STEPS = 8
 
 
 @jit
-def find_normal(theta, network, row, place, datum, outer, unit, inner):
+def dot(x, y):
+    """Return ⟨x, y⟩ of two short vectors."""
+    total = 0.0
+    for k in range(x.size):
+        total += x[k] * y[k]
+    return total
+
+
+@jit
+def neuron(theta, network, q):
+    """Return the part of theta (or of a velocity) that belongs to the first-layer neuron q."""
+    supports, own, inputs, _, _ = network
+    d = inputs.shape[1]
+    start = 1 + supports.shape[1] + (q % own) * d
+    return theta[q // own, start : start + d]
+
+
+@jit
+def output(theta, network, q, j):
+    """Return ⟨W_q, x_j⟩."""
+    return dot(neuron(theta, network, q), network[2][j])
+
+
+@jit
+def find_normal(theta, network, surface, normal):
     """Fill the normal of a surface; return its left-hand side and the size of the terms in it."""
-    supports, own, inputs = network[:3]
+    supports, own, inputs, _, _ = network
     s = supports.shape[1]
-    outer[:] = 0.0
-    unit[:] = -1
-    inner[:] = 0.0
-    if datum < 0:
-        outer[1 + place] = 1.0
+    row, place, j = surface
+    normal[:] = 0.0
+    if j < 0:
+        normal[1 + place] = 1.0
         return theta[row, 1 + place], 1.0
     if place >= 0:
-        unit[0] = row * own + place
-        inner[0] = 1.0
-        W = neuron(theta, s, own, unit[0], inputs.shape[1])
-        return np.sum(W * inputs[datum]), math.sqrt(np.sum(W * W) * np.sum(inputs[datum] ** 2))
+        normal[1 + s] = 1.0
+        W = neuron(theta, network, row * own + place)
+        return dot(W, inputs[j]), math.sqrt(dot(W, W) * dot(inputs[j], inputs[j]))
     value = 0.0
     size = 0.0
     for k in range(s):
-        q = supports[row, k]
-        if q >= 0:
-            z = np.sum(neuron(theta, s, own, q, inputs.shape[1]) * inputs[datum])
+        if supports[row, k] >= 0:
+            z = output(theta, network, supports[row, k], j)
             if z > 0.0:
                 u = theta[row, 1 + k]
-                outer[1 + k] = z
-                unit[k] = q
-                inner[k] = u
+                normal[1 + k] = z
+                normal[1 + s + k] = u
                 value += u * z
                 size += abs(u) * z
     return value, size
 
 
 @jit
-def neuron(theta, s, own, q, d):
-    """Return the part of theta (or of a velocity) that belongs to the first-layer neuron q."""
-    start = 1 + s + (q % own) * d
-    return theta[q // own, start : start + d]
+def unit_of(network, surface, k):
+    """Return the neuron along which the k-th coefficient of x_j goes, −1 for none."""
+    supports, own, _, _, _ = network
+    row, place, j = surface
+    if j < 0:
+        return -1
+    if place < 0:
+        return supports[row, k]
+    return row * own + place if k == 0 else -1
 
 
 @jit
-def along(v, network, row, datum, outer, unit, inner):
-    """Return ⟨N, v⟩ for a normal and a velocity (m, p)."""
-    supports, own, inputs = network[:3]
-    s = supports.shape[1]
-    total = 0.0
-    for k in range(1 + s):
-        total += outer[k] * v[row, k]
+def along(v, network, surface, normal):
+    """Return ⟨N, v⟩ for a velocity v (m, p)."""
+    s = network[0].shape[1]
+    total = dot(normal[: 1 + s], v[surface[0]])
     for k in range(s):
-        if unit[k] >= 0:
-            total += inner[k] * np.sum(neuron(v, s, own, unit[k], inputs.shape[1]) * inputs[datum])
+        if normal[1 + s + k] != 0.0:
+            total += normal[1 + s + k] * output(v, network, unit_of(network, surface, k), surface[2])
     return total
 
 
 @jit
-def add_normal(v, scale, network, row, datum, outer, unit, inner):
+def add_normal(v, scale, network, surface, normal):
     """Add scale·N to v (m, p)."""
-    supports, own, inputs = network[:3]
-    s = supports.shape[1]
+    s = network[0].shape[1]
     for k in range(1 + s):
-        if outer[k] != 0.0:
-            v[row, k] += scale * outer[k]
+        if normal[k] != 0.0:
+            v[surface[0], k] += scale * normal[k]
     for k in range(s):
-        if unit[k] >= 0:
-            part = neuron(v, s, own, unit[k], inputs.shape[1])
+        if normal[1 + s + k] != 0.0:
+            part = neuron(v, network, unit_of(network, surface, k))
             for c in range(part.size):
-                part[c] += scale * inner[k] * inputs[datum, c]
+                part[c] += scale * normal[1 + s + k] * network[2][surface[2], c]
 
 
 @jit
 def _product(p, q, network, surfaces, normals):
     """Return ⟨N_p, N_q⟩."""
-    row, _, datum = surfaces
-    outer, unit, inner = normals
-    inputs = network[2]
-    total = np.sum(outer[p] * outer[q]) if row[p] == row[q] else 0.0
+    s = network[0].shape[1]
+    total = dot(normals[p, : 1 + s], normals[q]) if surfaces[p, 0] == surfaces[q, 0] else 0.0
     shared = 0.0
-    for k in range(unit.shape[1]):
-        if unit[p, k] >= 0:
-            for other in range(unit.shape[1]):
-                if unit[p, k] == unit[q, other]:
-                    shared += inner[p, k] * inner[q, other]
+    for k in range(s):
+        unit = unit_of(network, surfaces[p], k)
+        for other in range(s):
+            if unit >= 0 and unit == unit_of(network, surfaces[q], other):
+                shared += normals[p, 1 + s + k] * normals[q, 1 + s + other]
     if shared != 0.0:
-        total += shared * np.sum(inputs[datum[p]] * inputs[datum[q]])
+        total += shared * dot(network[2][surfaces[p, 2]], network[2][surfaces[q, 2]])
     return total
 
 
@@ -128,42 +152,41 @@ def unit_gram(chosen, network, surfaces, normals):
 
 
 @jit
+def independent(chosen, network, surfaces, normals):
+    """Return whether the last of the chosen normals is independent of the others."""
+    last = chosen.size - 1
+    gram, _ = unit_gram(chosen, network, surfaces, normals)
+    free = np.ones(chosen.size, dtype=np.bool_)
+    free[last] = False
+    weights = solve_free(gram, gram[last], np.zeros(chosen.size), free)
+    return 1.0 - dot(weights, gram[last]) > _INDEPENDENT
+
+
+@jit
 def project(theta, chosen, side, network, surfaces, normals):
     """Move theta to the chosen surfaces, side·offset beyond each, along their normals; return whether it got there.
 
     Newton's method; coordinates are put on 0 exactly. The normals are left as they are where theta has come to.
     """
-    row, place, datum = surfaces
-    outer, unit, inner = normals
     rest = np.empty(chosen.size)
     away = 0.0
-    for _ in range(8):
+    for _ in range(_STEPS):
         away = 0.0
         for q in range(chosen.size):
             c = chosen[q]
-            value, scale = find_normal(theta, network, row[c], place[c], datum[c], outer[c], unit[c], inner[c])
-            rest[q] = (side[q] * OFFSET * scale if datum[c] >= 0 else 0.0) - value
+            value, scale = find_normal(theta, network, surfaces[c], normals[c])
+            rest[q] = (side[q] * OFFSET * scale if surfaces[c, 2] >= 0 else 0.0) - value
             away = max(away, abs(rest[q]) / scale if scale > 0.0 else np.inf)
         if away <= 0.5 * OFFSET:
             return True
         gram, size = unit_gram(chosen, network, surfaces, normals)
-        move = solve_free(gram, rest / size, rest, np.ones(chosen.size, dtype=np.bool_))
+        for q in range(chosen.size):
+            rest[q] /= size[q]
+        move = solve_free(gram, rest, rest, np.ones(chosen.size, dtype=np.bool_))
         for q in range(chosen.size):
             c = chosen[q]
-            add_normal(theta, move[q] / size[q], network, row[c], datum[c], outer[c], unit[c], inner[c])
+            add_normal(theta, move[q] / size[q], network, surfaces[c], normals[c])
         for c in chosen:
-            if datum[c] < 0:
-                theta[row[c], 1 + place[c]] = 0.0
+            if surfaces[c, 2] < 0:
+                theta[surfaces[c, 0], 1 + surfaces[c, 1]] = 0.0
     return away <= 1e-9
-
-
-@jit
-def independent(chosen, network, surfaces, normals):
-    """Return whether the last of the chosen normals is independent of the others."""
-    count = chosen.size
-    gram = unit_gram(chosen, network, surfaces, normals)[0]
-    weights = solve_free(gram, gram[-1], np.zeros(count), np.arange(count) < count - 1)
-    rest = 1.0
-    for q in range(count - 1):
-        rest -= weights[q] * gram[-1, q]
-    return rest > _INDEPENDENT
