@@ -18,11 +18,15 @@ fixed within a step; normals follow the cloud, so that left-hand sides stay cons
 import numpy as np
 
 from particleflow.jit import jit
+from particleflow.models.cones import freeze, settle_cones
 from particleflow.models.crossings import cross_coordinates, cross_inputs, is_lone
 from particleflow.models.jumps import find_jumps, least_shares, regularizer_jump
 from particleflow.models.surfaces import OFFSET, add_normal, dot, find_normal, independent, neuron, project
+from particleflow.regularizers import PATH_NORM
 
 NO_CONTACTS = np.empty((0, 3), dtype=np.int64)
+# In the place of the datum: a block at rest (see `particleflow.models.cones`).
+_CONE = -2
 # Putting a cloud back on a surface by less than this leaves its velocity as it is.
 _NOTICEABLE = 1e-10
 # Numbers in the buffers of a pass over the data.
@@ -67,11 +71,14 @@ class DeepSlidingVelocity:
         self._columns, self._rows = np.ascontiguousarray(inputs.T), max(16, _TILE // (7 * m * own))
         room = 4 * m * (1 + s + own * X.shape[1])
         self._found = np.zeros(1, dtype=np.int64), np.empty((room, 3), dtype=np.int64), np.empty((room, 2))
-        self._hold(NO_CONTACTS)
+        self._corners = kinked or regularizer == PATH_NORM
+        self._hold(NO_CONTACTS, NO_CONTACTS[:, :2].copy())
 
     def __call__(self, theta, out):
         """Fill out (m, p) with the velocity; return the parts of the energy."""
         parts = self.plain(theta, out)
+        if len(self._cones):
+            freeze(out, self._network, self._cones, self._free)
         if len(self._surfaces):
             lists = self._surfaces, self._starts, self._normals, self._jumps, self._shares
             slide(theta, out, self._network, self._pulls(), *lists)
@@ -83,35 +90,49 @@ class DeepSlidingVelocity:
         Parameters and result are those of `particleflow.models.sliding.SlidingVelocity.settle`.
         """
         network, pulls, (count, crossed, marks) = self._network, self._pulls(), self._found
+        cones, moved = self._cones, False
+        if self._corners:
+            found = np.empty((len(theta) * (1 + network[1]), 2), dtype=np.int64)
+            args = network, pulls, self._surfaces, self._cones, self._free, found
+            resting, moved = settle_cones(before, ahead, theta, velocity, *args)
+            cones = found[:resting].copy()
         count[0] = 0
         cross_coordinates(before, ahead, theta, velocity, network, pulls, self._surfaces, self._found)
         if len(self._columns[0]):
             lists = self._columns, self._surfaces, self._rows, self._found
             cross_inputs((before, theta, ahead), velocity, network, self._drift.graph, pulls, *lists)
-        held, new = len(self._surfaces), count[0]
-        if held + new == 0:
+        new = count[0]
+        at_rest = {(row, place) for row, place in cones.tolist()}
+        free = np.array([j < 0 or (row, place) not in at_rest for row, place, j in self._surfaces.tolist()], dtype=bool)
+        held, moved = np.count_nonzero(free), moved or not free.all()
+        if held + new == 0 and not moved:
             return False
-        surfaces = np.concatenate([self._surfaces, crossed[:new]])
+        surfaces = np.concatenate([self._surfaces[free], crossed[:new]])
         times, active = np.full(held + new, -1.0), np.zeros(held + new, dtype=bool)
         times[held:], active[held:] = marks[:new, 0], marks[:new, 1]
         order, starts = _in_components(surfaces, times, network)
-        surfaces, kept, shares = surfaces[order], order < held, np.append(self._shares, np.zeros(new))[order]
+        surfaces, kept, shares = surfaces[order], order < held, np.append(self._shares[free], np.zeros(new))[order]
         lists = surfaces, starts, self._make_normals(surfaces), shares, active[order], kept
         changed = settle_on_surfaces(before, ahead, theta, velocity, network, pulls, *lists)
-        if changed:
-            self._hold(surfaces[kept])
-        return changed
+        if changed or moved:
+            self._hold(surfaces[kept], cones)
+        return changed or moved
 
     def hold(self, contacts):
         """Take these contacts for the steps to come."""
-        self._hold(np.ascontiguousarray(np.stack(contacts, axis=1)))
+        contacts = np.stack(contacts, axis=1)
+        surfaces, cones = contacts[contacts[:, 2] != _CONE], contacts[contacts[:, 2] == _CONE, :2]
+        self._hold(np.ascontiguousarray(surfaces), np.ascontiguousarray(cones))
 
-    def _hold(self, surfaces):
+    def _hold(self, surfaces, cones):
+        self._cones, self._free = cones, np.zeros((len(cones), max(self._network[0].shape[1], len(self._columns))))
         order, self._starts = _in_components(surfaces, np.zeros(len(surfaces)), self._network)
         self._surfaces = surfaces[order]
         self._normals = self._make_normals(surfaces)
         self._jumps, self._shares = np.zeros(len(surfaces)), np.zeros(len(surfaces))
-        self.contacts = row, place, j = tuple(self._surfaces.T.copy())
+        row, place, j = self._surfaces.T
+        corners = np.column_stack([cones, np.full(len(cones), _CONE)])
+        self.contacts = tuple(np.concatenate([self._surfaces, corners]).T.copy())
         (first, first_data), (second, second_data) = (
             self._data_of(np.flatnonzero((j >= 0) & (layer == (place >= 0)))) for layer in (True, False)
         )

@@ -67,9 +67,9 @@ def _lone_output(theta, network, surfaces, chosen, row, place, j):
         return 0.0
     for k in range(supports.shape[1]):
         q = supports[row, k]
-        if k != place and q >= 0 and output(theta, network, q, j) > 0.0:
-            if not contains(surfaces, chosen, q // own, q % own, j):
-                return 0.0
+        active = k != place and q >= 0 and output(theta, network, q, j) > 0.0
+        if active and not contains(surfaces, chosen, q // own, q % own, j):
+            return 0.0
     return z
 
 
@@ -86,11 +86,11 @@ def find_jumps(theta, network, pulls, surfaces, chosen, jumps):
         elif place < 0:
             jumps[c] = theta[row, 0] * pulls[0][j]
         else:
-            jumps[c] = pulls[0][j] * _first_jump(theta, network, surfaces, chosen, row * network[1] + place, j)
+            jumps[c] = pulls[0][j] * first_jump(theta, network, surfaces, chosen, row * network[1] + place, j)
 
 
 @jit
-def _first_jump(theta, network, surfaces, chosen, q, j):
+def first_jump(theta, network, surfaces, chosen, q, j):
     """Return Σ a_i u_ik σ'(q_i) over the readers of neuron q."""
     _, _, _, first, readers = network
     total = 0.0

@@ -23,6 +23,8 @@ from particleflow.models.kinks import solve_free
 
 # A cloud in contact is put this far on one side, relative to the terms of the left-hand side, beyond rounding.
 OFFSET = 1e-12
+# What is smaller than this counts as 0.
+NOTHING = 1e-50
 # Normals count as independent of the others down to this sine, squared.
 _INDEPENDENT = 1e-8
 # Newton's steps back onto the surfaces.
@@ -49,8 +51,9 @@ def neuron(theta, network, q):
 
 @jit
 def output(theta, network, q, j):
-    """Return ⟨W_q, x_j⟩."""
-    return dot(neuron(theta, network, q), network[2][j])
+    """Return ⟨W_q, x_j⟩, 0 for a neuron at rest (see `particleflow.models.cones`)."""
+    z = dot(neuron(theta, network, q), network[2][j])
+    return z if abs(z) > NOTHING else 0.0
 
 
 @jit
