@@ -9,7 +9,7 @@ from particleflow.jit import jit
 from particleflow.models.edges import read
 from particleflow.models.jumps import contains, coordinate_jump
 from particleflow.models.products import multiply
-from particleflow.models.surfaces import along, dot, find_normal, neuron
+from particleflow.models.surfaces import along, dot, find_normal, is_lone, neuron
 from particleflow.regularizers import PATH_NORM, SCALED_SQUARED_NORM
 
 
@@ -114,15 +114,6 @@ def _cross_second(values, i, first, theta, velocity, network, pulls, held, found
         most = jump * (dot(normal[: 1 + s], normal) + dot(inner, inner) * dot(network[2][j], network[2][j]))
         if _may_stay(along(velocity, network, surface, normal), most, after > 0.0):
             append(found, i, -1, j, before / (before - beyond), after > 0.0)
-
-
-@jit
-def is_lone(surface, normal, s):
-    """Return whether it is a surface of a cluster with one active neuron at most: then it is another one, u_ik = 0."""
-    active = 0
-    for k in range(s):
-        active += normal[1 + k] > 0.0
-    return surface[2] >= 0 and surface[1] < 0 and active < 2
 
 
 @jit

@@ -19,9 +19,19 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.cones import freeze, settle_cones
-from particleflow.models.crossings import cross_coordinates, cross_inputs, is_lone
-from particleflow.models.jumps import find_jumps, least_shares, regularizer_jump
-from particleflow.models.surfaces import OFFSET, add_normal, dot, find_normal, independent, neuron, project
+from particleflow.models.crossings import cross_coordinates, cross_inputs
+from particleflow.models.jumps import find_corner, find_jumps, least_shares, regularizer_jump
+from particleflow.models.surfaces import (
+    OFFSET,
+    add_normal,
+    dot,
+    find_normal,
+    independent,
+    is_corner,
+    is_lone,
+    neuron,
+    project,
+)
 from particleflow.regularizers import PATH_NORM
 
 NO_CONTACTS = np.empty((0, 3), dtype=np.int64)
@@ -29,6 +39,8 @@ NO_CONTACTS = np.empty((0, 3), dtype=np.int64)
 _CONE = -2
 # Putting a cloud back on a surface by less than this leaves its velocity as it is.
 _NOTICEABLE = 1e-10
+# So many surfaces that meet at u_ik = 0 for several k are looked at.
+_MOST = 50
 # Numbers in the buffers of a pass over the data.
 _TILE = 2**17
 
@@ -115,8 +127,18 @@ class DeepSlidingVelocity:
         lists = surfaces, starts, self._make_normals(surfaces), shares, active[order], kept
         changed = settle_on_surfaces(before, ahead, theta, velocity, network, pulls, *lists)
         if changed or moved:
-            self._hold(surfaces[kept], cones)
+            self._hold(self._with_corners(theta, surfaces[kept]), cones)
         return changed or moved
+
+    def _with_corners(self, theta, surfaces):
+        """Return the surfaces and those that meet where several weights of a cluster are 0."""
+        places, inputs = surfaces[(surfaces[:, 2] < 0) & (surfaces[:, 1] >= 0)], np.empty(_MOST, dtype=np.int64)
+        rows, counts = np.unique(places[:, 0], return_counts=True)
+        for row in rows[counts > 1]:
+            count = find_corner(theta, self._network, self._pulls(), row, inputs)
+            corners = np.column_stack([np.full(count, row), np.full(count, -1), inputs[:count]])
+            surfaces = np.unique(np.concatenate([surfaces, corners]), axis=0)
+        return surfaces
 
     def hold(self, contacts):
         """Take these contacts for the steps to come."""
@@ -296,16 +318,18 @@ def _put_on(chosen, before, ahead, world):
     theta, free, network, pulls, surfaces, normals, jumps = world
     start, together = theta.copy(), chosen
     shares = np.empty(jumps.size)
+    s = network[0].shape[1]
     while True:
+        proper = np.array([c for c in together if not is_corner(surfaces[c], normals[c], s)])
         if (
-            independent(together, network, surfaces, normals)
-            and project(theta, together, np.full(together.size, -1.0), network, surfaces, normals)
+            independent(proper, network, surfaces, normals)
+            and project(theta, proper, np.full(proper.size, -1.0), network, surfaces, normals)
             and _is_near(start, before, ahead, theta)
         ):
             fraction = least_shares(theta, free, network, pulls, surfaces, normals, together, jumps, shares)
             if 0.0 < fraction[-1] < 1.0:
                 return together
-        ended = np.array([is_lone(surfaces[c], normals[c], network[0].shape[1]) for c in together])
+        ended = np.array([is_lone(surfaces[c], normals[c], s) for c in together])
         theta[:] = start
         for c in chosen:
             find_normal(theta, network, surfaces[c], normals[c])
@@ -361,9 +385,10 @@ def _release(chosen, world, kept):
         c = chosen[q]
         value, scale = find_normal(theta, network, surfaces[c], normals[c])
         coordinate = surfaces[c, 2] < 0  # one that leaves 0 is released when it has left
-        kept[c] = coordinate or 0.0 < fraction[q] < 1.0
+        corner = is_corner(surfaces[c], normals[c], network[0].shape[1])
+        kept[c] = coordinate or corner or 0.0 < fraction[q] < 1.0
         changed = changed or not kept[c]
-        if kept[c] or abs(value) <= _NOTICEABLE * scale:
+        if not corner and (kept[c] or abs(value) <= _NOTICEABLE * scale):
             side[count] = 1.0 if fraction[q] >= 1.0 else -1.0
             chosen[count] = c
             if not coordinate and scale > 0.0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.kinks import bounded_least_squares
-from particleflow.models.surfaces import along, dot, neuron, output, unit_gram
+from particleflow.models.surfaces import along, dot, is_corner, neuron, output, unit_gram
 from particleflow.regularizers import PATH_NORM, SCALED_SQUARED_NORM
 
 # How often the bounds of surfaces that share a datum are set anew.
@@ -130,10 +130,12 @@ def least_shares(theta, v, network, pulls, surfaces, normals, chosen, jumps, sha
     find_jumps(theta, network, pulls, surfaces, chosen, jumps)
     gram, size = unit_gram(chosen, network, surfaces, normals)
     target, own, upper, fraction = np.empty(count), np.empty(count), np.empty(count), np.zeros(count)
+    inside = np.ones(count, dtype=np.bool_)
     for q in range(count):
         c = chosen[q]
         target[q] = along(v, network, surfaces[c], normals[c]) / size[q]
         own[q] = jumps[c]
+        inside[q] = not is_corner(surfaces[c], normals[c], network[0].shape[1])
         shares[c] = max(0.0, jumps[c])
     for _ in range(_ROUNDS):
         tied = False
@@ -143,7 +145,7 @@ def least_shares(theta, v, network, pulls, surfaces, normals, chosen, jumps, sha
             tied = tied or added != 0.0
             jumps[c] = own[q] + added
             upper[q] = max(0.0, jumps[c]) * size[q]
-        y = bounded_least_squares(gram, target, upper, np.ones(count, dtype=np.bool_))
+        y = bounded_least_squares(gram, target, upper, inside)
         moved = False
         for q in range(count):
             c = chosen[q]
@@ -183,3 +185,26 @@ def _tied_jump(theta, network, residuals, surfaces, normals, chosen, shares, c):
                         if z > 0.0 and full > 0.0:
                             total += u * (min(shares[other] / z, full) - full)
     return total
+
+
+@jit
+def find_corner(theta, network, pulls, row, found):
+    """Fill `found` with the data j for which all active neurons of a cluster, two or more, have u_ik = 0.
+
+    Returns their number; none if there are more than `found` has room for.
+    """
+    supports = network[0]
+    count = 0
+    for j in range(pulls[0].size):
+        active = 0
+        moving = 0
+        for k in range(supports.shape[1]):
+            if moving == 0 and supports[row, k] >= 0 and output(theta, network, supports[row, k], j) > 0.0:
+                active += 1
+                moving += theta[row, 1 + k] != 0.0
+        if active > 1 and moving == 0 and theta[row, 0] * pulls[0][j] > 0.0:
+            if count == found.size:
+                return 0
+            found[count] = j
+            count += 1
+    return count

@@ -85,6 +85,30 @@ def find_normal(theta, network, surface, normal):
 
 
 @jit
+def active_neurons(normal, s):
+    """Return how many neurons of a cluster are active at q_i(x_j) = 0, and for how many of them u_ik is not 0."""
+    active = 0
+    moving = 0
+    for k in range(s):
+        active += normal[1 + k] > 0.0
+        moving += normal[1 + k] > 0.0 and normal[1 + s + k] != 0.0
+    return active, moving
+
+
+@jit
+def is_lone(surface, normal, s):
+    """Return whether it is a surface of a cluster with one active neuron at most: then it is another one, u_ik = 0."""
+    return surface[2] >= 0 and surface[1] < 0 and active_neurons(normal, s)[0] < 2
+
+
+@jit
+def is_corner(surface, normal, s):
+    """Return whether it is one of those that meet where several u_ik are 0: there it pulls, but needs not be held."""
+    active, moving = active_neurons(normal, s)
+    return surface[2] >= 0 and surface[1] < 0 and active > 1 and moving == 0
+
+
+@jit
 def unit_of(network, surface, k):
     """Return the neuron along which the k-th coefficient of x_j goes, −1 for none."""
     supports, own, _, _, _ = network
