@@ -1,8 +1,8 @@
 """Blocks of a network with two hidden layers at rest at 0, where all their kinks meet: W_q = 0 and u_i = 0.
 
 `particleflow.models.resting` treats w = 0 of a two-layer particle, and this is the same for W_q among the kinks
-⟨W_q, x_j⟩ = 0, and for u_i among the kinks ⟨u_i, h_j⟩ = 0 with h_jk = σ(z_S(i,k)(x_j)): the block is held at 0 but for its
-direction, in which it leaves when that leads down. A cone is a pair (row, place): place −1 for u_i, l for the neuron
+⟨W_q, x_j⟩ = 0, and for u_i among the kinks ⟨u_i, h_j⟩ = 0 with h_jk = σ(⟨W_S(i,k), x_j⟩): the block is held at 0 but for
+its direction, in which it leaves when that leads down. A cone is a pair (row, place): place −1 for u_i, l for the neuron
 r·own + l.
 """
 
@@ -32,8 +32,7 @@ def freeze(out, network, cones, free):
 @jit
 def settle_cones(before, ahead, theta, velocity, network, pulls, surfaces, cones, free, found):
     """Fill `found` with the cones where blocks rest after a step; return their number and whether that changed."""
-    supports, own, _, _, _ = network
-    size = free.shape[1]
+    own, size = network[1], free.shape[1]
     here, start, beyond, speed = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
     count = 0
     held = 0

@@ -32,7 +32,7 @@ def cross_coordinates(before, ahead, theta, velocity, network, pulls, held, foun
 def cross_inputs(clouds, velocity, network, graph, pulls, columns, held, rows, found):
     """Append the surfaces of the data that were crossed, first layer and second, and that may hold the cloud.
 
-    `clouds` are before the step, after it and ahead; `columns` the transposed inputs, of which `rows` are taken at once.
+    `clouds` are before the step, after it and ahead; `columns` the transposed inputs, `rows` of which are taken at once.
     """
     supports, own, inputs, _, _ = network
     m, s = supports.shape
@@ -73,6 +73,9 @@ def _crossed(values):
 def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held, found):
     _, own, inputs, starts, readers = network
     every = np.arange(len(held))
+    unsure = np.zeros(len(theta), dtype=np.bool_)  # clusters whose sign may differ where the surface was crossed
+    for c in every:
+        unsure[held[c, 0]] |= held[c, 1] < 0 or held[c, 2] < 0
     pull = neuron(velocity, network, unit)
     for local in range(z.shape[1]):
         before, after, ahead = z[0, local], z[1, local], z[2, local]
@@ -83,7 +86,7 @@ def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held,
         for e in range(starts[unit], starts[unit + 1]):
             i, k = readers[e]
             share = theta[i, 0] * theta[i, 1 + k] * pulls[0][j]
-            if share > 0.0 and (outputs[i, local] >= 0.0 or contains(held, every, i, -1, j)):
+            if share > 0.0 and (outputs[i, local] >= 0.0 or unsure[i]):
                 jump += share
         row, place = unit // own, unit % own
         most = jump * dot(inputs[j], inputs[j])
@@ -126,7 +129,7 @@ def _may_stay(pull, most, active):
 
 @jit
 def append(found, row, place, datum, time, active):
-    """Append one surface, when it was crossed, and if it was left on the positive side; one too many is crossed again."""
+    """Append one surface, when it was crossed, and if the cloud is on its positive side (too many are crossed again)."""
     count, surfaces, marks = found
     c = count[0]
     if c < len(surfaces):

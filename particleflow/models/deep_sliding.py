@@ -53,7 +53,7 @@ class DeepSlidingVelocity:
     plain : callable
         ``velocity(theta, out) -> parts`` with derivative 0 at kinks; may be replaced by one with further terms.
     drift : object
-        Where `plain` takes the part of the data: its X, residuals ½ℓ'_j / n and graph, and the kinks it is told to hide.
+        Where `plain` takes the part of the data: its X, residuals ½ℓ'_j / n, graph, and the kinks it is told to hide.
     kinked : bool
         Whether σ is relu; else only V has kinks.
     supports : ndarray of int, shape (m, s)
@@ -248,7 +248,7 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
     """Decide which surfaces hold the cloud from now on and put it there; return whether cloud or contacts changed.
 
     Surfaces come by component, held ones first (`kept`, replaced by the decision), then by the time of crossing.
-    `active` says which of the crossed ones the velocity takes on their positive side, `shares` what it has of the others.
+    `active` says which of the crossed ones the velocity takes on their positive side; `shares` are those of the others.
     """
     free = velocity.copy()  # without the share of the chosen surfaces
     jumps = np.empty(kept.size)
@@ -311,9 +311,9 @@ def _join(chosen, count, before, ahead, world, active, kept):
 
 @jit
 def _put_on(chosen, before, ahead, world):
-    """Put the cloud on the chosen surfaces if the last of them holds it there, else leave it; return those that are left.
+    """Put the cloud on the chosen surfaces if the last of them holds it there, else leave it.
 
-    Surfaces that end where the last one is met are left out. None are left if the cloud stays where it was.
+    Returns those surfaces without the ones that end where the last one is met; none if the cloud stays where it was.
     """
     theta, free, network, pulls, surfaces, normals, jumps = world
     start, together = theta.copy(), chosen

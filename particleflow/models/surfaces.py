@@ -1,4 +1,4 @@
-"""The surfaces across which the velocity of a network with two hidden layers jumps: normals, and the way back onto them.
+"""The surfaces across which the velocity of a network with two hidden layers jumps: normals, and the way back to them.
 
 `particleflow.models.deep_sliding` says what they are for. A surface is three integers (row, place, datum):
 
@@ -10,8 +10,8 @@
 The normal N is the gradient of the left-hand side, kept as 1 + 2s numbers: those along (a_i, u_i), and what multiplies
 x_j along the neurons (the one neuron, or those that cluster i reads).
 
-A network is the tuple (supports, own, inputs, first, readers): the supports (m, s), the number of first-layer neurons in
-a row, the inputs (g, d), and for each neuron q the pairs readers[first[q]:first[q + 1]] = (i, k) with S(i, k) = q.
+A network is the tuple (supports, own, inputs, first, readers): the supports (m, s), the number of first-layer neurons
+in a row, the inputs (g, d), and for each neuron q the pairs readers[first[q]:first[q + 1]] = (i, k) with S(i, k) = q.
 """
 
 import math
