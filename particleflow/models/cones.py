@@ -1,9 +1,9 @@
 """Blocks of a network with two hidden layers at rest at 0, where all their kinks meet: W_q = 0 and u_i = 0.
 
 `particleflow.models.resting` treats w = 0 of a two-layer particle, and this is the same for W_q among the kinks
-⟨W_q, x_j⟩ = 0, and for u_i among the kinks ⟨u_i, h_j⟩ = 0 with h_jk = σ(⟨W_S(i,k), x_j⟩): the block is held at 0 but for
-its direction, in which it leaves when that leads down. A cone is a pair (row, place): place −1 for u_i, l for the neuron
-r·own + l.
+⟨W_q, x_j⟩ = 0, and for u_i among the kinks ⟨u_i, h_j⟩ = 0 with h_jk = σ(⟨W_S(i,k), x_j⟩): the block is held at 0 but
+for its direction, in which it leaves when that leads down. A cone is a pair (row, place): place −1 for u_i, l for the
+neuron r·own + l.
 """
 
 import math

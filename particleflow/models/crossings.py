@@ -32,7 +32,7 @@ def cross_coordinates(before, ahead, theta, velocity, network, pulls, held, foun
 def cross_inputs(clouds, velocity, network, graph, pulls, columns, held, rows, found):
     """Append the surfaces of the data that were crossed, first layer and second, and that may hold the cloud.
 
-    `clouds` are before the step, after it and ahead; `columns` the transposed inputs, `rows` of which are taken at once.
+    `clouds` are before the step, after it and ahead; `columns` the transposed inputs, `rows` of them taken at once.
     """
     supports, own, inputs, _, _ = network
     m, s = supports.shape
@@ -129,7 +129,7 @@ def _may_stay(pull, most, active):
 
 @jit
 def append(found, row, place, datum, time, active):
-    """Append one surface, when it was crossed, and if the cloud is on its positive side (too many are crossed again)."""
+    """Append one surface, when it was crossed, and if that left the cloud on its positive side."""
     count, surfaces, marks = found
     c = count[0]
     if c < len(surfaces):

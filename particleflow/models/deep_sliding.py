@@ -20,7 +20,7 @@ import numpy as np
 from particleflow.jit import jit
 from particleflow.models.cones import freeze, settle_cones
 from particleflow.models.crossings import cross_coordinates, cross_inputs
-from particleflow.models.jumps import find_corner, find_jumps, least_shares, regularizer_jump
+from particleflow.models.jumps import coordinate_jump, find_corner, find_jumps, least_shares, regularizer_jump
 from particleflow.models.surfaces import (
     OFFSET,
     add_normal,
@@ -256,20 +256,58 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
     changed = False
     for start in range(starts.size - 1):
         chosen = np.arange(starts[start], starts[start + 1])
-        count = 0
-        for c in range(starts[start], starts[start + 1]):
-            chosen[count] = c
-            if kept[c]:
-                kept[c] = _still_there(c, theta, free, network, surfaces, normals, shares)
-                count += kept[c]
-                changed = changed or not kept[c]
-            else:
-                count = _join(chosen, count, before, ahead, world, active[c], kept)
-                changed = changed or kept[c]
+        joined = False
+        if not np.all(kept[chosen]):
+            # a coordinate may have left 0 because another surface was crossed: it is put back first
+            asked, shared, there, taken = kept.copy(), shares.copy(), theta.copy(), free.copy()
+            if _put_back(chosen, world, shared, kept):
+                count, joined, _ = _choose(chosen, before, ahead, world, shared, active, kept)
+                if not joined:
+                    kept[:], theta[:], free[:] = asked, there, taken
+        if not joined:
+            chosen = np.arange(starts[start], starts[start + 1])
+            count, joined, left = _choose(chosen, before, ahead, world, shares, active, kept)
+            changed = changed or left
+        changed = changed or joined
         if count:
             moved = _release(chosen[:count], world, kept)
             changed = changed or moved
     return changed
+
+
+@jit
+def _put_back(chosen, world, shares, kept):
+    """Put the coordinates in contact that have left 0 back on it; return whether there are any."""
+    theta, _, network, pulls, surfaces, _, _ = world
+    held = np.array([c for c in chosen if kept[c]])
+    moved = False
+    for c in held:
+        row, place, j = surfaces[c]
+        if j < 0 and theta[row, 1 + place] != 0.0:
+            jump = coordinate_jump(theta, network, pulls, surfaces, held, row, place)
+            shares[c] = jump if theta[row, 1 + place] > 0.0 else 0.0
+            theta[row, 1 + place] = 0.0
+            moved = True
+    return moved
+
+
+@jit
+def _choose(chosen, before, ahead, world, shares, active, kept):
+    """Put the surfaces that hold the cloud first; return their number, and whether some are new and some are lost."""
+    theta, free, network, _, surfaces, normals, _ = world
+    count = 0
+    joined = False
+    left = False
+    for c in chosen.copy():
+        chosen[count] = c
+        if kept[c]:
+            kept[c] = _still_there(c, theta, free, network, surfaces, normals, shares)
+            count += kept[c]
+            left = left or not kept[c]
+        else:
+            count = _join(chosen, count, before, ahead, world, active[c], kept)
+            joined = joined or kept[c]
+    return count, joined, left
 
 
 @jit
