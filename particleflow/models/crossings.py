@@ -38,6 +38,9 @@ def cross_inputs(clouds, velocity, network, graph, pulls, columns, held, rows, f
     m, s = supports.shape
     (g, d), units = inputs.shape, m * own
     z, q, h = np.empty((3, units * rows)), np.empty((3, m * rows)), np.empty(units * rows)
+    unsure = np.zeros(m, dtype=np.bool_)  # clusters whose sign may differ where a surface was crossed
+    for c in range(len(held)):
+        unsure[held[c, 0]] |= held[c, 1] < 0 or held[c, 2] < 0
     for first in range(0, g, rows):
         count = min(rows, g - first)
         x = np.ascontiguousarray(columns[:, first : first + count])
@@ -52,7 +55,7 @@ def cross_inputs(clouds, velocity, network, graph, pulls, columns, held, rows, f
         for unit in range(units):
             part = z[:, unit * count : (unit + 1) * count]
             if _crossed(part):
-                _cross_first(part, unit, first, outputs, clouds[1], velocity, network, pulls, held, found)
+                _cross_first(part, unit, first, outputs, clouds[1], velocity, network, pulls, held, unsure, found)
         for i in range(m):
             part = q[:, i * count : (i + 1) * count]
             if _crossed(part):
@@ -70,12 +73,8 @@ def _crossed(values):
 
 
 @jit
-def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held, found):
+def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held, unsure, found):
     _, own, inputs, starts, readers = network
-    every = np.arange(len(held))
-    unsure = np.zeros(len(theta), dtype=np.bool_)  # clusters whose sign may differ where the surface was crossed
-    for c in every:
-        unsure[held[c, 0]] |= held[c, 1] < 0 or held[c, 2] < 0
     pull = neuron(velocity, network, unit)
     for local in range(z.shape[1]):
         before, after, ahead = z[0, local], z[1, local], z[2, local]
@@ -90,7 +89,9 @@ def _cross_first(z, unit, first, outputs, theta, velocity, network, pulls, held,
                 jump += share
         row, place = unit // own, unit % own
         most = jump * dot(inputs[j], inputs[j])
-        if _may_stay(dot(pull, inputs[j]), most, after > 0.0) and not contains(held, every, row, place, j):
+        if _may_stay(dot(pull, inputs[j]), most, after > 0.0) and not contains(
+            held, np.arange(len(held)), row, place, j
+        ):
             beyond = after if (before > 0.0) != (after > 0.0) else ahead
             append(found, row, place, j, before / (before - beyond), after > 0.0)
 

@@ -80,7 +80,7 @@ class DeepSlidingVelocity:
         self._copies = np.bincount(self._input_of, minlength=len(inputs))
         _, _, _, first, cluster, slot = drift.graph
         self._network = np.array(supports), own, inputs, first, np.column_stack([cluster, slot - cluster * s])
-        self._columns, self._rows = np.ascontiguousarray(inputs.T), max(16, _TILE // (7 * m * own))
+        self._columns, self._rows = np.ascontiguousarray(inputs.T), max(16, min(256, _TILE // (m * own)))
         room = 4 * m * (1 + s + own * X.shape[1])
         self._found = np.zeros(1, dtype=np.int64), np.empty((room, 3), dtype=np.int64), np.empty((room, 2))
         self._corners = kinked or regularizer == PATH_NORM
@@ -257,13 +257,13 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
     for start in range(starts.size - 1):
         chosen = np.arange(starts[start], starts[start + 1])
         joined = False
-        if not np.all(kept[chosen]):
+        if not np.all(kept[chosen]) and _has_left(chosen, theta, surfaces, kept):
             # a coordinate may have left 0 because another surface was crossed: it is put back first
             asked, shared, there, taken = kept.copy(), shares.copy(), theta.copy(), free.copy()
-            if _put_back(chosen, world, shared, kept):
-                count, joined, _ = _choose(chosen, before, ahead, world, shared, active, kept)
-                if not joined:
-                    kept[:], theta[:], free[:] = asked, there, taken
+            _put_back(chosen, world, shared, kept)
+            count, joined, _ = _choose(chosen, before, ahead, world, shared, active, kept)
+            if not joined:
+                kept[:], theta[:], free[:] = asked, there, taken
         if not joined:
             chosen = np.arange(starts[start], starts[start + 1])
             count, joined, left = _choose(chosen, before, ahead, world, shares, active, kept)
@@ -276,19 +276,26 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
 
 
 @jit
+def _has_left(chosen, theta, surfaces, kept):
+    """Return whether a coordinate in contact has left 0."""
+    left = False
+    for c in chosen:
+        row, place, j = surfaces[c]
+        left = left or (kept[c] and j < 0 and theta[row, 1 + place] != 0.0)
+    return left
+
+
+@jit
 def _put_back(chosen, world, shares, kept):
-    """Put the coordinates in contact that have left 0 back on it; return whether there are any."""
+    """Put the coordinates in contact that have left 0 back on it."""
     theta, _, network, pulls, surfaces, _, _ = world
     held = np.array([c for c in chosen if kept[c]])
-    moved = False
     for c in held:
         row, place, j = surfaces[c]
         if j < 0 and theta[row, 1 + place] != 0.0:
             jump = coordinate_jump(theta, network, pulls, surfaces, held, row, place)
             shares[c] = jump if theta[row, 1 + place] > 0.0 else 0.0
             theta[row, 1 + place] = 0.0
-            moved = True
-    return moved
 
 
 @jit
@@ -354,7 +361,8 @@ def _put_on(chosen, before, ahead, world):
     Returns those surfaces without the ones that end where the last one is met; none if the cloud stays where it was.
     """
     theta, free, network, pulls, surfaces, normals, jumps = world
-    start, together = theta.copy(), chosen
+    rows = _rows(chosen, network, surfaces)
+    start, together = theta[rows], chosen
     shares = np.empty(jumps.size)
     s = network[0].shape[1]
     while True:
@@ -362,13 +370,13 @@ def _put_on(chosen, before, ahead, world):
         if (
             independent(proper, network, surfaces, normals)
             and project(theta, proper, np.full(proper.size, -1.0), network, surfaces, normals)
-            and _is_near(start, before, ahead, theta)
+            and _is_near(rows, start, before, ahead, theta)
         ):
             fraction = least_shares(theta, free, network, pulls, surfaces, normals, together, jumps, shares)
             if 0.0 < fraction[-1] < 1.0:
                 return together
         ended = np.array([is_lone(surfaces[c], normals[c], s) for c in together])
-        theta[:] = start
+        theta[rows] = start
         for c in chosen:
             find_normal(theta, network, surfaces[c], normals[c])
         if ended[-1] or not np.any(ended):
@@ -395,16 +403,31 @@ def _end(theta, network, surface, normal, meeting):
 
 
 @jit
-def _is_near(start, before, ahead, theta):
+def _rows(chosen, network, surfaces):
+    """Return the rows of the cloud that a move onto the chosen surfaces may change."""
+    supports, own, _, _, _ = network
+    touched = np.zeros(len(supports), dtype=np.bool_)
+    for c in chosen:
+        row, place, j = surfaces[c]
+        touched[row] = True
+        for k in range(supports.shape[1]):
+            if (j < 0) != (place < 0) and supports[row, k] >= 0:
+                touched[supports[row, k] // own] = True
+    return np.flatnonzero(touched)
+
+
+@jit
+def _is_near(rows, start, before, ahead, theta):
     """Return whether theta is not farther from `start` than the step was long, for the rows that differ."""
     moved = 0.0
     step = 0.0
-    for i in range(len(theta)):
+    for q in range(rows.size):
+        i = rows[q]
         distance = 0.0
         length = 0.0
         for k in range(theta.shape[1]):
-            distance += (theta[i, k] - start[i, k]) ** 2
-            length += (start[i, k] - before[i, k]) ** 2 + (ahead[i, k] - before[i, k]) ** 2
+            distance += (theta[i, k] - start[q, k]) ** 2
+            length += (start[q, k] - before[i, k]) ** 2 + (ahead[i, k] - before[i, k]) ** 2
         moved += distance
         step += length if distance > 0.0 else 0.0
     return moved <= 4.0 * step

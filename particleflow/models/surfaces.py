@@ -152,10 +152,11 @@ def _product(p, q, network, surfaces, normals):
     total = dot(normals[p, : 1 + s], normals[q]) if surfaces[p, 0] == surfaces[q, 0] else 0.0
     shared = 0.0
     for k in range(s):
-        unit = unit_of(network, surfaces[p], k)
-        for other in range(s):
-            if unit >= 0 and unit == unit_of(network, surfaces[q], other):
-                shared += normals[p, 1 + s + k] * normals[q, 1 + s + other]
+        if normals[p, 1 + s + k] != 0.0:
+            unit = unit_of(network, surfaces[p], k)
+            for other in range(s):
+                if normals[q, 1 + s + other] != 0.0 and unit == unit_of(network, surfaces[q], other):
+                    shared += normals[p, 1 + s + k] * normals[q, 1 + s + other]
     if shared != 0.0:
         total += shared * dot(network[2][surfaces[p, 2]], network[2][surfaces[q, 2]])
     return total
