@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear
+from scipy.optimize import nnls
 
 import particleflow as pf
 from particleflow.models.surfaces import find_normal
@@ -52,8 +52,8 @@ def test_path_against_tiny_euler_steps(kind, regularizer):
 @pytest.mark.parametrize("regularizer", ["path-norm", "scaled-squared-norm", "norm", "none"])
 def test_energy_balance_falls_with_the_tolerance(kind, regularizer):
     energy, measure = problem(kind, regularizer, m=20, n=30, seed=0, strength=0.01)
-    coarse, fine = (pf.solve(energy, measure, 5.0, rtol=rtol, frames=4) for rtol in (1e-4, 1e-7))
-    assert fine.observables["sliding"][-1] > 0
+    coarse, fine = (pf.solve(energy, measure, 5.0, rtol=rtol, frames=20) for rtol in (1e-4, 1e-7))
+    assert fine.observables["sliding"].max() > 0
     assert balance_error(fine) < 3e-6
     assert balance_error(fine) < 0.1 * balance_error(coarse)
     assert fine.steps < 2000
@@ -68,19 +68,14 @@ def test_what_slides_is_the_velocity_with_the_penalty(term, s):
     assert balance_error(result) < 3e-5
 
 
-@pytest.mark.parametrize("regularizer", ["none", "norm"])
-def test_a_neuron_that_is_read_with_a_fixed_weight_is_a_two_layer_particle(regularizer):
-    """s = 1: a σ(u σ(⟨W, x⟩)) = (a u) σ(⟨W, x⟩) for u > 0: one flow for both where V = 0 is not met in (a, u)."""
-    rng = np.random.default_rng(3)
-    X, y = rng.normal(size=(15, 2)), rng.normal(size=15)
-    energy = pf.EmpiricalEnergy(pf.ThreeLayer(1), (X, y))
-    theta = rng.normal(size=(6, 4))
-    theta[:, 1] = np.abs(theta[:, 0])  # a² = u² is conserved: with b = a u, ḃ and Ẇ follow from (b, W)
-    result = pf.solve(energy, pf.EmpiricalMeasure(theta, energy.layout), 4.0, rtol=1e-9, frames=1)
-    a, u = result.measure["a"], result.measure["u"][:, 0]
-    np.testing.assert_allclose(u, np.abs(a), atol=1e-7)
-    assert result.observables["sliding"][-1] > 0
-    assert balance_error(result) < 1e-6
+def test_own_neurons_only_is_the_three_layer_path():
+    """Hard-synchronised clusters that read their own neuron are three-layer particles with s = 1."""
+    energy, measure = problem(s=1, m=12, n=20)
+    hard = pf.EmpiricalEnergy(pf.HardSynchronized(np.arange(12)[:, None]), energy.data, strength=energy.strength)
+    first = pf.solve(energy, measure, 8.0, rtol=1e-8, frames=1)
+    second = pf.solve(hard, pf.EmpiricalMeasure(measure.particles, hard.layout), 8.0, rtol=1e-8, frames=1)
+    assert first.observables["sliding"][-1] > 0
+    np.testing.assert_allclose(second.measure.particles, first.measure.particles, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["three-layer", "exact"])
@@ -104,8 +99,7 @@ class Watch(pf.Observer):
 
 
 @pytest.mark.parametrize("kind", ["three-layer", "bernoulli"])
-def test_contacts_stay_on_their_surfaces_with_the_velocity_of_least_norm(kind):
-    """Values by loops, the least norm by SciPy's bounded least squares over finite-difference normals."""
+def test_contacts_stay_on_their_surfaces_and_are_released(kind):
     energy, measure = problem(kind, "scaled-squared-norm", m=20, n=30, seed=0, strength=0.01)
     watch = Watch()
     pf.solve(energy, measure, 5.0, rtol=1e-5, frames=1, observers=[watch])
@@ -116,9 +110,7 @@ def test_contacts_stay_on_their_surfaces_with_the_velocity_of_least_norm(kind):
     assert {(False, False), (True, True), (False, True)} <= kinds  # a = 0, first layer, second layer
     last = watch.states[-1]
     assert len(made) > len(last.contacts[0])  # some were released
-    velocity = energy.make_velocity(20)
-    network = velocity._network
-    normal = np.empty(1 + 2 * energy.model.s if kind == "three-layer" else 1 + 2 * network[0].shape[1])
+    network, normal = energy.make_velocity(20)._network, np.empty(1 + 2 * energy.model.s)
     for surface in np.stack(last.contacts, axis=1):
         value, scale = find_normal(last.theta, network, surface, normal)
         assert abs(value) <= 1e-11 * scale
@@ -140,24 +132,26 @@ def test_velocity_in_contact_is_the_shortest_mixture_of_the_sides():
         sides = []
         for signs in np.ndindex(*(2,) * len(chosen)):
             theta = state.theta.copy()
-            for _ in range(3):
+            for _ in range(200):  # Gauss–Seidel
                 for sign, surface in zip(signs, chosen, strict=True):
                     move_to(energy, theta, surface, 1e-9 * (2 * sign - 1))
             sides.append(energy.velocity(theta)[row])
         sides = np.array(sides)
         # min ‖Σ w_k v_k‖ over the simplex, Σ w = 1 by a heavy row
-        system = np.vstack([sides.T, np.full(len(sides), 1e4)])
-        weights = lsq_linear(system, np.append(np.zeros(sides.shape[1]), 1e4), (0, 1), tol=1e-14).x
-        np.testing.assert_allclose(weights @ sides, slid[row], atol=1e-5)
+        system = np.vstack([sides.T, np.full(len(sides), 1e3)])
+        weights = nnls(system, np.append(np.zeros(sides.shape[1]), 1e3))[0]
+        np.testing.assert_allclose(weights @ sides, slid[row], atol=1e-6)
 
 
 def move_to(energy, theta, surface, target):
     """Move theta (in place) to where the left-hand side of a surface of a three-layer network is `target`."""
     row, place, j = surface
-    x, s, d = energy.data.X[0], energy.model.s, energy.data.d
+    s, d = energy.model.s, energy.data.d
     x = np.unique(energy.data.X, axis=0)[j]
     u, W = theta[row, 1 : 1 + s], theta[row, 1 + s :].reshape(s, d)
-    if place >= 0:
+    if j < 0:
+        theta[row, 1 + place] = target
+    elif place >= 0:
         W[place] += (target - W[place] @ x) / (x @ x) * x
     else:
         hidden = np.maximum(W @ x, 0)
@@ -174,9 +168,9 @@ def test_smooth_problems_have_no_contacts(regularizer):
 
 def test_equal_inputs_share_their_surfaces():
     rng = np.random.default_rng(0)
-    X = np.repeat(rng.normal(size=(10, 3)), 3, axis=0)
-    energy = pf.EmpiricalEnergy(pf.ThreeLayer(2), (X, rng.normal(size=30)))
-    result = pf.solve(energy, pf.gaussian(12, energy.layout, rng=0), 5.0, rtol=1e-6, frames=1)
+    X = np.repeat(rng.normal(size=(12, 3)), 3, axis=0)
+    energy = pf.EmpiricalEnergy(pf.ThreeLayer(3), (X, rng.normal(size=36)), strength=0.01)
+    result = pf.solve(energy, pf.gaussian(20, energy.layout, rng=0), 10.0, rtol=1e-6, frames=1)
     assert result.observables["sliding"][-1] > 0
     assert balance_error(result) < 3e-5
 
