@@ -76,7 +76,10 @@ class TwoHiddenLayers:
         return f
 
     def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
-        """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
+        """Return the compiled velocity of m particles; see `particleflow.models.base.Model`.
+
+        It slides along the kinks of relu and of V (`particleflow.models.deep_sliding` lists them).
+        """
         drift = _Drift(self.activation.code, data, loss.code, self.supports_of(m), m * self.own)
         value = np.empty(m)
 
