@@ -31,6 +31,7 @@ from particleflow.models.surfaces import (
     is_lone,
     neuron,
     project,
+    touch,
 )
 from particleflow.regularizers import PATH_NORM
 
@@ -234,7 +235,7 @@ def slide(theta, out, network, pulls, surfaces, starts, normals, jumps, shares):
         chosen = chosen[there[chosen]]
         if chosen.size == 0:
             continue
-        fraction = least_shares(theta, out, network, pulls, surfaces, normals, chosen, jumps, shares)
+        fraction = least_shares(theta, out, network, pulls, surfaces, normals, chosen, chosen, jumps, shares)
         for c in chosen:
             add_normal(out, -shares[c], network, surfaces[c], normals[c])
         for q in range(chosen.size):
@@ -250,23 +251,22 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
     Surfaces come by component, held ones first (`kept`, replaced by the decision), then by the time of crossing.
     `active` says which of the crossed ones the velocity takes on their positive side; `shares` are those of the others.
     """
-    free = velocity.copy()  # without the share of the chosen surfaces
-    jumps = np.empty(kept.size)
-    world = theta, free, network, pulls, surfaces, normals, jumps
+    current, jumps = velocity.copy(), np.empty(kept.size)
+    world = theta, current, network, pulls, surfaces, normals, jumps, shares
     changed = False
     for start in range(starts.size - 1):
         chosen = np.arange(starts[start], starts[start + 1])
         joined = False
         if not np.all(kept[chosen]) and _has_left(chosen, theta, surfaces, kept):
             # a coordinate may have left 0 because another surface was crossed: it is put back first
-            asked, shared, there, taken = kept.copy(), shares.copy(), theta.copy(), free.copy()
-            _put_back(chosen, world, shared, kept)
-            count, joined, _ = _choose(chosen, before, ahead, world, shared, active, kept)
+            asked, given, there, taken = kept.copy(), shares.copy(), theta.copy(), current.copy()
+            _put_back(chosen, world, kept)
+            count, joined, _ = _choose(chosen, before, ahead, world, active, kept)
             if not joined:
-                kept[:], theta[:], free[:] = asked, there, taken
+                kept[:], shares[:], theta[:], current[:] = asked, given, there, taken
         if not joined:
             chosen = np.arange(starts[start], starts[start + 1])
-            count, joined, left = _choose(chosen, before, ahead, world, shares, active, kept)
+            count, joined, left = _choose(chosen, before, ahead, world, active, kept)
             changed = changed or left
         changed = changed or joined
         if count:
@@ -286,9 +286,9 @@ def _has_left(chosen, theta, surfaces, kept):
 
 
 @jit
-def _put_back(chosen, world, shares, kept):
-    """Put the coordinates in contact that have left 0 back on it."""
-    theta, _, network, pulls, surfaces, _, _ = world
+def _put_back(chosen, world, kept):
+    """Put the coordinates in contact that have left 0 back on it; their shares are those of the side they were on."""
+    theta, _, network, pulls, surfaces, _, _, shares = world
     held = np.array([c for c in chosen if kept[c]])
     for c in held:
         row, place, j = surfaces[c]
@@ -299,16 +299,15 @@ def _put_back(chosen, world, shares, kept):
 
 
 @jit
-def _choose(chosen, before, ahead, world, shares, active, kept):
+def _choose(chosen, before, ahead, world, active, kept):
     """Put the surfaces that hold the cloud first; return their number, and whether some are new and some are lost."""
-    theta, free, network, _, surfaces, normals, _ = world
     count = 0
     joined = False
     left = False
     for c in chosen.copy():
         chosen[count] = c
         if kept[c]:
-            kept[c] = _still_there(c, theta, free, network, surfaces, normals, shares)
+            kept[c] = _still_there(c, world)
             count += kept[c]
             left = left or not kept[c]
         else:
@@ -318,53 +317,66 @@ def _choose(chosen, before, ahead, world, shares, active, kept):
 
 
 @jit
-def _still_there(c, theta, free, network, surfaces, normals, shares):
-    """Return whether a surface that was held exists where theta is now; take its share out of the velocity."""
+def _still_there(c, world):
+    """Return whether a surface that was held exists where theta is now; if not, its share leaves the velocity."""
+    theta, current, network, _, surfaces, normals, _, shares = world
     value, _ = find_normal(theta, network, surfaces[c], normals[c])
     if surfaces[c, 2] < 0 and value != 0.0:
         return False
-    add_normal(free, shares[c], network, surfaces[c], normals[c])
-    return not is_lone(surfaces[c], normals[c], network[0].shape[1])
+    lone = is_lone(surfaces[c], normals[c], network[0].shape[1])
+    if lone:
+        add_normal(current, shares[c], network, surfaces[c], normals[c])
+    return not lone
 
 
 @jit
 def _join(chosen, count, before, ahead, world, active, kept):
     """Put the cloud on one more surface beside the chosen ones if that holds it; return how many are chosen then.
 
-    The surface is chosen[count]. Keeps `free` the velocity without the shares of the chosen surfaces.
+    The surface is chosen[count]. Only shares of surfaces that touch it are found anew.
     """
-    theta, free, network, pulls, surfaces, normals, jumps = world
+    theta, current, network, pulls, surfaces, normals, jumps, shares = world
     c = chosen[count]
     value, _ = find_normal(theta, network, surfaces[c], normals[c])
-    find_jumps(theta, network, pulls, surfaces, chosen[: count + 1], jumps)
+    find_jumps(theta, network, pulls, surfaces, chosen[count : count + 1], chosen[: count + 1], jumps)
     if (value > 0.0) != active:  # put back on an earlier surface, the cloud does not get here
-        add_normal(free, -jumps[c] if value > 0.0 else jumps[c], network, surfaces[c], normals[c])
+        add_normal(current, -jumps[c] if value > 0.0 else jumps[c], network, surfaces[c], normals[c])
         return count
-    share, normal = jumps[c] if active else 0.0, normals[c].copy()
-    add_normal(free, share, network, surfaces[c], normal)
-    together = _put_on(chosen[: count + 1], before, ahead, world)
+    near = [other for other in chosen[:count] if touch(network, surfaces[c], surfaces[other])]
+    near.append(c)
+    ring = np.array(near)
+    shares[c] = jumps[c] if active else 0.0
+    old = shares[ring]
+    for o in ring:
+        add_normal(current, shares[o], network, surfaces[o], normals[o])
+    together = _put_on(ring, chosen[: count + 1], before, ahead, world)
     if together.size == 0:
-        add_normal(free, -share, network, surfaces[c], normal)
+        shares[ring] = old
+        for o in ring:
+            add_normal(current, -shares[o], network, surfaces[o], normals[o])
         return count
+    for o in ring:
+        kept[o] = False
+    for o in together:
+        kept[o] = True
+        add_normal(current, -shares[o], network, surfaces[o], normals[o])
+    left = 0
     for q in range(count + 1):
-        kept[chosen[q]] = False
-    for q in range(together.size):
-        chosen[q] = together[q]
-        kept[chosen[q]] = True
-    return together.size
+        if kept[chosen[q]]:
+            chosen[left] = chosen[q]
+            left += 1
+    return left
 
 
 @jit
-def _put_on(chosen, before, ahead, world):
-    """Put the cloud on the chosen surfaces if the last of them holds it there, else leave it.
+def _put_on(ring, chosen, before, ahead, world):
+    """Put the cloud on the surfaces of the ring if the last of them holds it there, else leave it.
 
     Returns those surfaces without the ones that end where the last one is met; none if the cloud stays where it was.
     """
-    theta, free, network, pulls, surfaces, normals, jumps = world
-    rows = _rows(chosen, network, surfaces)
-    start, together = theta[rows], chosen
-    shares = np.empty(jumps.size)
-    s = network[0].shape[1]
+    theta, current, network, pulls, surfaces, normals, jumps, shares = world
+    rows, s = _rows(ring, network, surfaces), network[0].shape[1]
+    start, together = theta[rows], ring
     while True:
         proper = np.array([c for c in together if not is_corner(surfaces[c], normals[c], s)])
         if (
@@ -372,17 +384,18 @@ def _put_on(chosen, before, ahead, world):
             and project(theta, proper, np.full(proper.size, -1.0), network, surfaces, normals)
             and _is_near(rows, start, before, ahead, theta)
         ):
-            fraction = least_shares(theta, free, network, pulls, surfaces, normals, together, jumps, shares)
+            lists = surfaces, normals, together, chosen, jumps, shares
+            fraction = least_shares(theta, current, network, pulls, *lists)
             if 0.0 < fraction[-1] < 1.0:
                 return together
         ended = np.array([is_lone(surfaces[c], normals[c], s) for c in together])
         theta[rows] = start
-        for c in chosen:
+        for c in ring:
             find_normal(theta, network, surfaces[c], normals[c])
         if ended[-1] or not np.any(ended):
             return together[:0]
         for c in together[ended]:
-            _end(theta, network, surfaces[c], normals[c], surfaces[chosen[-1]])
+            _end(theta, network, surfaces[c], normals[c], surfaces[ring[-1]])
         together = together[~ended]
 
 
@@ -436,8 +449,11 @@ def _is_near(rows, start, before, ahead, theta):
 @jit
 def _release(chosen, world, kept):
     """Release the chosen surfaces that the velocity leaves, put the cloud on the others; return if anything changed."""
-    theta, free, network, pulls, surfaces, normals, jumps = world
-    fraction = least_shares(theta, free, network, pulls, surfaces, normals, chosen, jumps, np.empty(jumps.size))
+    theta, current, network, pulls, surfaces, normals, jumps, shares = world
+    for c in chosen:
+        find_normal(theta, network, surfaces[c], normals[c])
+        add_normal(current, shares[c], network, surfaces[c], normals[c])
+    fraction = least_shares(theta, current, network, pulls, surfaces, normals, chosen, chosen, jumps, shares)
     side = np.empty(chosen.size)
     count = 0
     away = 0.0

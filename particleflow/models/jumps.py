@@ -74,12 +74,12 @@ def _lone_output(theta, network, surfaces, chosen, row, place, j):
 
 
 @jit
-def find_jumps(theta, network, pulls, surfaces, chosen, jumps):
-    """Fill the jumps across the chosen surfaces.
+def find_jumps(theta, network, pulls, surfaces, which, chosen, jumps):
+    """Fill the jumps across some surfaces (`which`) when all the `chosen` ones are in contact.
 
     That across a surface of the first layer leaves out clusters whose own surface is chosen for the same datum.
     """
-    for c in chosen:
+    for c in which:
         row, place, j = surfaces[c]
         if j < 0:
             jumps[c] = coordinate_jump(theta, network, pulls, surfaces, chosen, row, place)
@@ -119,20 +119,20 @@ def _cluster_output(theta, network, surfaces, chosen, i, q, j):
 
 
 @jit
-def least_shares(theta, v, network, pulls, surfaces, normals, chosen, jumps, shares):
-    """Find the y_c that make the norm of v − Σ y_c N_c least, 0 ≤ y_c ≤ jump_c over the chosen surfaces.
+def least_shares(theta, v, network, pulls, surfaces, normals, which, chosen, jumps, shares):
+    """Find the y_c that make the norm of v − Σ y_c N_c least, 0 ≤ y_c ≤ jump_c over some surfaces.
 
-    Fills the jumps and the shares y_c, and returns the fractions s_c = y_c / jump_c; 0 where that is not positive.
-    Where two surfaces share a datum the jump across the one in the first layer grows with the fraction of the other, as
-    σ'(q_i) does, of which it is a mixture.
+    Fills their jumps and shares y_c; those of the other `chosen` ones stay. Returns the fractions s_c = y_c / jump_c, 0
+    where that is not positive. Where two surfaces share a datum the jump across the one in the first layer grows with
+    the fraction of the other, as σ'(q_i) does, of which it is a mixture.
     """
-    count = chosen.size
-    find_jumps(theta, network, pulls, surfaces, chosen, jumps)
-    gram, size = unit_gram(chosen, network, surfaces, normals)
+    count = which.size
+    find_jumps(theta, network, pulls, surfaces, which, chosen, jumps)
+    gram, size = unit_gram(which, network, surfaces, normals)
     target, own, upper, fraction = np.empty(count), np.empty(count), np.empty(count), np.zeros(count)
     inside = np.ones(count, dtype=np.bool_)
     for q in range(count):
-        c = chosen[q]
+        c = which[q]
         target[q] = along(v, network, surfaces[c], normals[c]) / size[q]
         own[q] = jumps[c]
         inside[q] = not is_corner(surfaces[c], normals[c], network[0].shape[1])
@@ -140,7 +140,7 @@ def least_shares(theta, v, network, pulls, surfaces, normals, chosen, jumps, sha
     for _ in range(_ROUNDS):
         tied = False
         for q in range(count):
-            c = chosen[q]
+            c = which[q]
             added = _tied_jump(theta, network, pulls[0], surfaces, normals, chosen, shares, c)
             tied = tied or added != 0.0
             jumps[c] = own[q] + added
@@ -148,7 +148,7 @@ def least_shares(theta, v, network, pulls, surfaces, normals, chosen, jumps, sha
         y = bounded_least_squares(gram, target, upper, inside)
         moved = False
         for q in range(count):
-            c = chosen[q]
+            c = which[q]
             moved = moved or shares[c] != y[q] / size[q]
             shares[c] = y[q] / size[q]
             # at a bound exactly, so that it counts as no contact

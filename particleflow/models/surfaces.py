@@ -121,6 +121,24 @@ def unit_of(network, surface, k):
 
 
 @jit
+def touch(network, one, other):
+    """Return whether the normals of two surfaces may overlap, or the jump across one depends on the other."""
+    supports, own, _, _, _ = network
+    if (one[1] < 0 and one[2] < 0) or (other[1] < 0 and other[2] < 0):  # a_i = 0 stands alone
+        return False
+    first, second = one[1] >= 0 and one[2] >= 0, other[1] >= 0 and other[2] >= 0
+    if first and second:
+        return one[2] == other[2] or (one[0] == other[0] and one[1] == other[1])
+    found = False
+    for k in range(1 if first else supports.shape[1]):
+        unit = one[0] * own + one[1] if first else supports[one[0], k]
+        for e in range(1 if second else supports.shape[1]):
+            reached = other[0] * own + other[1] if second else supports[other[0], e]
+            found = found or (unit >= 0 and unit == reached)
+    return found
+
+
+@jit
 def along(v, network, surface, normal):
     """Return ⟨N, v⟩ for a velocity v (m, p)."""
     s = network[0].shape[1]
