@@ -164,32 +164,32 @@ def add_normal(v, scale, network, surface, normal):
 
 
 @jit
-def _product(p, q, network, surfaces, normals):
-    """Return ⟨N_p, N_q⟩."""
-    s = network[0].shape[1]
-    total = dot(normals[p, : 1 + s], normals[q]) if surfaces[p, 0] == surfaces[q, 0] else 0.0
-    shared = 0.0
-    for k in range(s):
-        if normals[p, 1 + s + k] != 0.0:
-            unit = unit_of(network, surfaces[p], k)
-            for other in range(s):
-                if normals[q, 1 + s + other] != 0.0 and unit == unit_of(network, surfaces[q], other):
-                    shared += normals[p, 1 + s + k] * normals[q, 1 + s + other]
-    if shared != 0.0:
-        total += shared * dot(network[2][surfaces[p, 2]], network[2][surfaces[q, 2]])
-    return total
-
-
-@jit
 def unit_gram(chosen, network, surfaces, normals):
     """Return the Gram matrix of the chosen normals, scaled to length 1, and their lengths (1 for a normal 0)."""
-    count = chosen.size
-    gram = np.empty((count, count))
-    size = np.empty(count)
-    for q in range(count):
-        for p in range(q + 1):
-            gram[p, q] = gram[q, p] = _product(chosen[p], chosen[q], network, surfaces, normals)
-        size[q] = math.sqrt(gram[q, q]) if gram[q, q] > 0.0 else 1.0
+    supports, own, inputs, _, _ = network
+    s, count = supports.shape[1], chosen.size
+    gram, size = np.empty((count, count)), np.empty(count)
+    spread = np.zeros(len(supports) * own)  # one normal's coefficients, by neuron
+    for p in range(count):
+        one = chosen[p]
+        for k in range(s):
+            if normals[one, 1 + s + k] != 0.0:
+                spread[unit_of(network, surfaces[one], k)] = normals[one, 1 + s + k]
+        for q in range(p + 1):
+            other = chosen[q]
+            total = 0.0
+            for k in range(s):
+                if normals[other, 1 + s + k] != 0.0:
+                    total += normals[other, 1 + s + k] * spread[unit_of(network, surfaces[other], k)]
+            if total != 0.0:
+                total *= dot(inputs[surfaces[one, 2]], inputs[surfaces[other, 2]])
+            if surfaces[one, 0] == surfaces[other, 0]:
+                total += dot(normals[one, : 1 + s], normals[other])
+            gram[p, q] = gram[q, p] = total
+        for k in range(s):
+            if normals[one, 1 + s + k] != 0.0:
+                spread[unit_of(network, surfaces[one], k)] = 0.0
+        size[p] = math.sqrt(gram[p, p]) if gram[p, p] > 0.0 else 1.0
     for q in range(count):
         for p in range(count):
             gram[p, q] /= size[p] * size[q]
