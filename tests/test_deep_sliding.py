@@ -179,3 +179,13 @@ def test_fixed_steps_do_not_slide():
     energy, measure = problem()
     result = pf.solve(energy, measure, 1.0, method="euler", step=0.01, frames=1)
     assert (result.observables["sliding"] == 0).all()
+
+
+def test_blocks_come_to_rest_at_zero():
+    """Under a strong path norm u_i and W_q die; a zigzag around 0 would take thousands of steps."""
+    energy, measure = problem("exact", m=10, n=30, seed=0, strength=0.1)
+    watch = Watch()
+    result = pf.solve(energy, measure, 30.0, rtol=1e-6, frames=1, observers=[watch])
+    assert any((state.contacts[2] == -2).any() for state in watch.states)
+    assert result.steps < 1500
+    assert balance_error(result) < 1e-4
