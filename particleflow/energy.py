@@ -212,12 +212,17 @@ class EmpiricalEnergy(_NetworkEnergy):
         if self.synchronization is None:
             return velocity
         add_penalty = self.synchronization.make_velocity(self.layout)
+        slides = hasattr(velocity, "contacts")
+        plain = velocity.plain if slides else velocity
 
         def penalized(theta, out):
-            parts = velocity(theta, out)
+            parts = plain(theta, out)
             return {**parts, "synchronization": add_penalty(theta, out)}
 
-        return penalized
+        if not slides:
+            return penalized
+        velocity.plain = penalized  # what slides is the whole
+        return velocity
 
     def __repr__(self):
         return (

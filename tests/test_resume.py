@@ -82,17 +82,26 @@ def test_a_resumed_flow_has_the_bits_of_one_that_never_stopped(name, interrupt, 
         np.testing.assert_array_equal(resumed.observables[key], values, err_msg=key)
 
 
-def test_particles_that_slide_go_on_sliding(tmp_path):
+def deep_problem():
+    rng = np.random.default_rng(0)
+    energy = pf.EmpiricalEnergy(pf.ThreeLayer(3), (rng.normal(size=(30, 3)), rng.normal(size=30)), strength=0.05)
+    return energy, pf.gaussian(10, energy.layout, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("problem", "t_end"), [(lambda: problem(strength=0.05), 60.0), (deep_problem, 20.0)], ids=["two layers", "three"]
+)
+def test_particles_that_slide_go_on_sliding(problem, t_end, tmp_path):
     """Contacts are part of the checkpoint: late relu flows live on kinks."""
-    settings = {"t_end": 60.0, "frames": 12}
-    whole = pf.solve(*problem(strength=0.05), **settings, file=tmp_path / "whole.h5")
+    settings = {"t_end": t_end, "frames": 12}
+    whole = pf.solve(*problem(), **settings, file=tmp_path / "whole.h5")
     assert whole.observables["sliding"][-3] > 0
     with pytest.raises(RuntimeError):
         stop = [Kill(int(0.8 * whole.steps))]
-        pf.solve(*problem(strength=0.05), **settings, file=tmp_path / "parts.h5", observers=stop)
+        pf.solve(*problem(), **settings, file=tmp_path / "parts.h5", observers=stop)
     with pf.open(tmp_path / "parts.h5") as file:
         assert len(file.checkpoint["contacts"][0]) > 0
-    pf.solve(*problem(strength=0.05), **settings, file=tmp_path / "parts.h5", resume=True)
+    pf.solve(*problem(), **settings, file=tmp_path / "parts.h5", resume=True)
     assert_same(tmp_path / "parts.h5", tmp_path / "whole.h5")
 
 

@@ -21,24 +21,50 @@ def demo_problem(activation):
     return pf.EmpiricalEnergy(pf.TwoLayer(activation), data, strength=1e-3), pf.sphere(400, data.d, rng=0)
 
 
-def flow(energy, measure, rtol):
+def deep_problem(kind, regularizer, term):
+    """Return the energy and the initial measure of a relu network with two hidden layers on random data."""
+    rng, m, s = np.random.default_rng(0), 20, 2 if term == "D" else 3
+    X, y = rng.normal(size=(30, 3)), rng.normal(size=30)
+    models = {
+        "three-layer": lambda: pf.ThreeLayer(s),
+        "hard, exact": lambda: pf.HardSynchronized(pf.exact_supports(m, s, 0)),
+        "hard, bernoulli": lambda: pf.HardSynchronized(pf.bernoulli_supports(m, s, 0)),
+    }
+    penalty = pf.Synchronization(term, strength=0.1) if term else None
+    strength = 0.0 if regularizer == "none" else 0.01
+    options = {"regularizer": regularizer, "strength": strength, "synchronization": penalty}
+    energy = pf.EmpiricalEnergy(models[kind](), (X, y), **options)
+    return energy, pf.gaussian(m, energy.layout, rng=0)
+
+
+DEEP = [
+    *(
+        (kind, V, None)
+        for kind in ("three-layer", "hard, exact", "hard, bernoulli")
+        for V in ("none", "path-norm", "scaled-squared-norm")
+    ),
+    *(("three-layer", "path-norm", term) for term in ("sum-w2", "D", "B")),
+]
+
+
+def flow(energy, measure, rtol, t_end=T_END):
     """Return the balance error, steps and velocity evaluations of `solve`."""
-    result = pf.solve(energy, measure, T_END, rtol=rtol)
+    result = pf.solve(energy, measure, t_end, rtol=rtol)
     observables = result.observables
     return np.abs(observables["balance"]).max() / observables["energy"][0], result.steps, result.evaluations
 
 
-def plain(energy, measure, rtol):
+def plain(energy, measure, rtol, t_end=T_END):
     """Return the same for DOPRI5 on the velocity as it stands, without contacts."""
     velocity = energy.make_velocity(measure.m)
     controller = pf.PIController(rtol, 1e-12)
     solver = pf.RungeKutta(
         pf.TABLEAUS["dopri5"], controller, lambda theta, out: velocity(theta, out), measure.particles.shape
     )
-    state = solver.start(measure.particles, T_END)
+    state = solver.start(measure.particles, t_end)
     initial, worst = state.energy, 0.0
-    while state.t < T_END:
-        state = solver.step(state, T_END)
+    while state.t < t_end:
+        state = solver.step(state, t_end)
         worst = max(worst, abs(state.energy + 2 * state.dissipated - initial))
     return worst / initial, state.steps, state.evaluations
 
@@ -55,6 +81,22 @@ def main():
             for name, run in schemes.items():
                 error, steps, evaluations = run(energy, measure, 10.0**exponent)
                 print(f"| 1e{exponent} | {name} | {error:.1e} | {steps} | {evaluations} |", flush=True)
+    print_deep()
+
+
+def print_deep():
+    """Print the table for relu networks with two hidden layers."""
+    times, tolerances = (1.0, 5.0), (-3, -5, -7)
+    print("\nrelu, two hidden layers, n = 30, d = 3, m = 20, s = 3 (2 for D), Gaussian start: error / L(0) (steps)\n")
+    cells = [f"t = {t:g}, 1e{exponent}" for t in times for exponent in tolerances] + ["t = 5, 1e-5, plain"]
+    print("| network | V | penalty | " + " | ".join(cells) + " |")
+    print("|---" * (3 + len(cells)) + "|")
+    for kind, regularizer, term in DEEP:
+        energy, measure = deep_problem(kind, regularizer, term)
+        runs = [flow(energy, measure, 10.0**exponent, t) for t in times for exponent in tolerances]
+        runs.append(plain(energy, measure, 1e-5, 5.0))
+        results = " | ".join(f"{error:.1e} ({steps})" for error, steps, _ in runs)
+        print(f"| {kind} | {regularizer} | {term or 'none'} | {results} |", flush=True)
 
 
 if __name__ == "__main__":

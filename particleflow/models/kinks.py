@@ -21,7 +21,7 @@ def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
     """Subtract a r_j s_j x_j from u for the chosen kinks, with the s_j ∈ [0, 1] that make ‖u‖ least.
 
     Kinks that are not convex (a r_j ≤ 0) are left alone, with s_j = 0. Exact up to rounding: one kink in closed form,
-    several by an active set (Stark & Parker 1995).
+    several by an active set.
     """
     fraction[:count] = 0.0
     if count == 0:
@@ -44,7 +44,7 @@ def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
         for p in range(q + 1):
             product = np.sum(kinks[chosen[p]] * kinks[chosen[q]]) / (size * math.sqrt(squares[chosen[p]]))
             gram[p, q] = gram[q, p] = product
-    share = _bounded_least_squares(gram, target, upper)
+    share = bounded_least_squares(gram, target, upper, np.zeros(count, dtype=np.bool_))
     for q in range(count):
         if upper[q] > 0.0:
             # at a bound exactly, so that it counts as no contact
@@ -53,28 +53,18 @@ def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
 
 
 @jit
-def _bounded_least_squares(gram, target, upper):
-    """Return the y with 0 ≤ y ≤ upper that makes ½ yᵀ gram y − target·y least; gram has a unit diagonal."""
+def bounded_least_squares(gram, target, upper, inside):
+    """Return the y with 0 ≤ y ≤ upper that makes ½ yᵀ gram y − target·y least; gram has a unit diagonal.
+
+    An active set (Stark & Parker 1995), which starts with the entries `inside` between their bounds.
+    """
     count = target.size
-    y = np.zeros(count)
-    free = np.zeros(count, dtype=np.bool_)
+    free = inside & (upper > 0.0)
+    y = np.where(free, 0.5 * upper, 0.0)
     scale = 1e-13 * np.max(np.abs(target))
-    for _ in range(10 * count):
-        # free the bound that pulls inside the most
-        entering = -1
-        strongest = scale
-        for q in range(count):
-            if not free[q] and upper[q] > 0.0:
-                pull = target[q] - np.sum(gram[q] * y)
-                pull = pull if y[q] == 0.0 else -pull
-                if pull > strongest:
-                    strongest = pull
-                    entering = q
-        if entering < 0:
-            break
-        free[entering] = True
+    for _ in range(10 * count + 1):
         while np.any(free):
-            trial = _solve_free(gram, target, y, free)
+            trial = solve_free(gram, target, y, free)
             # go towards the solution until the first bound
             reach = 1.0
             for q in range(count):
@@ -96,11 +86,24 @@ def _bounded_least_squares(gram, target, upper):
                             stuck = False
             if reach >= 1.0 or stuck:
                 break
+        # free the bound that pulls inside the most
+        entering = -1
+        strongest = scale
+        for q in range(count):
+            if not free[q] and upper[q] > 0.0:
+                pull = target[q] - np.sum(gram[q] * y)
+                pull = pull if y[q] == 0.0 else -pull
+                if pull > strongest:
+                    strongest = pull
+                    entering = q
+        if entering < 0:
+            break
+        free[entering] = True
     return y
 
 
 @jit
-def _solve_free(gram, target, y, free):
+def solve_free(gram, target, y, free):
     """Return y with the free entries replaced by the solution of their normal equations (Cholesky)."""
     index = np.flatnonzero(free)
     count = index.size

@@ -41,7 +41,7 @@ def resting_place(held, before, ahead, theta, velocity, free, kinks, jumps, regu
         return REST if still else NOWHERE
     if held == ORIGIN:
         share = weight if regularizer == PATH_NORM else 0.0
-        return ORIGIN if _stays_at_origin(theta, free, kinks, jumps, share) else NOWHERE
+        return ORIGIN if stays_at_origin(theta, free, kinks, jumps, share) else NOWHERE
     if _meets_rest(before, ahead, theta, regularizer) and _comes_to_rest(theta, velocity, regularizer, weight):
         return REST
     if at_origin and _meets_origin(before, ahead, theta, velocity):
@@ -102,7 +102,7 @@ def _hold_at_origin(theta, direction):
 
 
 @jit
-def _stays_at_origin(theta, free, kinks, jumps, share):
+def stays_at_origin(theta, free, kinks, jumps, share):
     """Return whether no way down leads away from w = 0 in the direction of w; turn that direction downhill.
 
     Near w = 0 the direction moves infinitely fast, to a minimum of the potential on the sphere. It is followed by a

@@ -16,17 +16,27 @@ from importlib import import_module
 
 import numpy as np
 
-from particleflow.activations import activate, get_activation
+from particleflow.activations import RELU, activate, get_activation
 from particleflow.errors import InvalidInput
 from particleflow.jit import jit
 from particleflow.losses import half_derivatives, loss_values
+from particleflow.models.deep_sliding import DeepSlidingVelocity
+from particleflow.models.edges import edges, pull_back, read
 from particleflow.models.products import SMALL, add_product, multiply
-from particleflow.regularizers import NONE, PATH_NORM, SCALED_SQUARED_NORM, add_regularizer, add_support_regularizer
+from particleflow.regularizers import (
+    NONE,
+    PATH_NORM,
+    SCALED_SQUARED_NORM,
+    SMOOTH,
+    add_regularizer,
+    add_support_regularizer,
+)
 
 # About 0.1 s of work: between two slabs of data Python can react to a signal.
 _SLAB_FLOPS = 5e8
 # Numbers in a buffer of neurons × data rows.
 _TILE = 2**18
+NOTHING = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
 
 class TwoHiddenLayers:
@@ -68,8 +78,7 @@ class TwoHiddenLayers:
     def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`.
 
-        Where σ or V has kinks these particles do not slide along them, whatever `sliding` says: derivatives at kinks
-        are 0, and where a particle stays on one an explicit scheme zigzags and the energy balance fails.
+        It slides along the kinks of relu and of V (`particleflow.models.deep_sliding` lists them).
         """
         drift = _Drift(self.activation.code, data, loss.code, self.supports_of(m), m * self.own)
         value = np.empty(m)
@@ -81,7 +90,10 @@ class TwoHiddenLayers:
             np.negative(out, out=out)
             return {"risk": risk, "regularization": strength * float(value.mean())}
 
-        return velocity
+        kinked = self.activation.code == RELU
+        if not sliding or (not kinked and regularizer.code in SMOOTH):
+            return velocity
+        return DeepSlidingVelocity(velocity, drift, kinked, self.supports_of(m), self.own, regularizer.code, strength)
 
     def add_regularizer(self, regularizer, theta, scale, value, gradient):
         """Fill value (m,) with V_i and add scale·∇Σ_i V_i to gradient (m, p)."""
@@ -134,7 +146,7 @@ class _Drift:
             import_module("scipy.linalg.cython_blas")
         self.codes = activation, loss
         self.X, self.y = data.X, data.y
-        self.graph = _edges(supports, units)
+        self.graph = edges(supports, units)
         rows = max(16, min(256, _TILE // units // 8 * 8))
         self.slab = rows * max(1, int(_SLAB_FLOPS / (((4 * d + 20) * units + 6 * m * s) * rows)))
         self.tiles = (
@@ -145,6 +157,13 @@ class _Drift:
             np.empty((units, d)),
         )
         self.gradient = np.empty(m), np.empty(m * s), np.empty((units, d))
+        self.residuals = np.empty(len(self.y))
+        self.hide(NOTHING, NOTHING)
+
+    def hide(self, first, second):
+        """Take the slope 0 at these kinks from now on: pairs of arrays (neuron, datum) and (cluster, datum)."""
+        orders = [np.argsort(datum, kind="stable") for _, datum in (first, second)]
+        self.hidden = *(index[orders[0]] for index in first), *(index[orders[1]] for index in second)
 
     def __call__(self, a, u, W, out):
         network = np.ascontiguousarray(a), u.ravel(), W
@@ -154,7 +173,7 @@ class _Drift:
         for start in range(0, len(self.y), self.slab):
             stop = min(start + self.slab, len(self.y))
             args = self.X, self.y, start, stop, network, self.graph, self.tiles, self.gradient
-            risk += _accumulate(*self.codes, *args)
+            risk += _accumulate(*self.codes, *args, self.residuals, self.hidden)
         m, s = u.shape
         out[:, 0] = self.gradient[0]
         np.multiply(a[:, None], self.gradient[1].reshape(m, s), out=out[:, 1 : 1 + s])
@@ -162,19 +181,12 @@ class _Drift:
         return risk
 
 
-def _edges(supports, units):
-    """Return the edges by cluster (first edge of each, neuron, slot in u) and by neuron (the same, with cluster)."""
-    cluster, k = np.nonzero(supports >= 0)
-    unit, slot = supports[cluster, k], cluster * supports.shape[1] + k
-    by_unit = np.argsort(unit, kind="stable")
-    edges = range(len(supports) + 1), range(units + 1)
-    of_cluster, of_unit = np.searchsorted(cluster, edges[0]), np.searchsorted(unit[by_unit], edges[1])
-    return of_cluster, unit, slot, of_unit, cluster[by_unit], slot[by_unit]
-
-
 @jit
-def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, gradient):
-    """Add the data rows start..stop−1 to `gradient` (without the factor a of ∇_u); return their part of the risk."""
+def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, gradient, residuals, hidden):
+    """Add the data rows start..stop−1 to `gradient` (without the factor a of ∇_u); return their part of the risk.
+
+    `residuals` (n,) receives ½ℓ'_j / n in those rows. The slopes at the `hidden` kinks are 0.
+    """
     a, u, W = network
     grad_a, grad_u, grad_W = gradient
     columns, first_layer, first_slopes, second_layer, second_slopes, lines, product = tiles
@@ -197,8 +209,10 @@ def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, grad
                 x_columns[k, j] = x[j, k]
         multiply(W, x_columns, h)
         activate(activation, h.reshape(-1), h_slope.reshape(-1))
+        hide(hidden[0], hidden[1], first, h_slope)
         read(u, h, graph, p)
         activate(activation, p.reshape(-1), g.reshape(-1))
+        hide(hidden[2], hidden[3], first, g)
         for i in range(m):
             for j in range(count):
                 f[j] += a[i] / m * p[i, j]
@@ -208,6 +222,7 @@ def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, grad
         half_derivatives(loss, f, y[first : first + count], r)
         for j in range(count):
             r[j] /= n
+            residuals[first + j] = r[j]
         for i in range(m):
             total = 0.0
             for j in range(count):
@@ -220,61 +235,7 @@ def _accumulate(activation, loss, X, y, start, stop, network, graph, tiles, grad
 
 
 @jit
-def read(u, h, graph, q):
-    """Fill q (m, count) with Σ_k u_ik h_S(i,k), where h (units, count) are the values of the first layer."""
-    of_cluster, unit, slot = graph[:3]
-    count = h.shape[1]
-    for i in range(q.shape[0]):
-        row = q[i]
-        e, end = of_cluster[i], of_cluster[i + 1]
-        row[:] = 0.0
-        while e + 3 < end:  # four rows at once: a quarter of the traffic
-            u0, u1, u2, u3 = u[slot[e]], u[slot[e + 1]], u[slot[e + 2]], u[slot[e + 3]]
-            h0, h1, h2, h3 = h[unit[e]], h[unit[e + 1]], h[unit[e + 2]], h[unit[e + 3]]
-            for j in range(count):
-                row[j] += u0 * h0[j] + u1 * h1[j] + u2 * h2[j] + u3 * h3[j]
-            e += 4
-        while e < end:
-            h0 = h[unit[e]]
-            for j in range(count):
-                row[j] += u[slot[e]] * h0[j]
-            e += 1
-
-
-@jit
-def pull_back(a, u, h, g, graph, pull, slope, grad_u):
-    """Add Σ_j g_ij h_qj to grad_u for every edge, and multiply slope_q by Σ a_i u_ik g_i over the readers of q."""
-    of_unit, cluster, slot = graph[3:]
-    count = h.shape[1]
-    for q in range(h.shape[0]):
-        pull[:] = 0.0
-        value = h[q]
-        e, end = of_unit[q], of_unit[q + 1]
-        while e + 3 < end:  # four readers at once
-            c0, c1, c2, c3 = cluster[e], cluster[e + 1], cluster[e + 2], cluster[e + 3]
-            s0, s1, s2, s3 = slot[e], slot[e + 1], slot[e + 2], slot[e + 3]
-            w0, w1, w2, w3 = a[c0] * u[s0], a[c1] * u[s1], a[c2] * u[s2], a[c3] * u[s3]
-            g0, g1, g2, g3 = g[c0], g[c1], g[c2], g[c3]
-            t0 = t1 = t2 = t3 = 0.0
-            for j in range(count):
-                t0 += g0[j] * value[j]
-                t1 += g1[j] * value[j]
-                t2 += g2[j] * value[j]
-                t3 += g3[j] * value[j]
-                pull[j] += w0 * g0[j] + w1 * g1[j] + w2 * g2[j] + w3 * g3[j]
-            grad_u[s0] += t0
-            grad_u[s1] += t1
-            grad_u[s2] += t2
-            grad_u[s3] += t3
-            e += 4
-        while e < end:
-            weight = a[cluster[e]] * u[slot[e]]
-            line = g[cluster[e]]
-            total = 0.0
-            for j in range(count):
-                total += line[j] * value[j]
-                pull[j] += weight * line[j]
-            grad_u[slot[e]] += total
-            e += 1
-        for j in range(count):
-            slope[q, j] *= pull[j]
+def hide(row, datum, first, slope):
+    """Set slope (·, count) to 0 at the rows and data (sorted) that lie in this tile of data from `first` on."""
+    for e in range(np.searchsorted(datum, first), np.searchsorted(datum, first + slope.shape[1])):
+        slope[row[e], datum[e] - first] = 0.0
