@@ -77,7 +77,7 @@ class RungeKutta(Integrator):
 
     def resume(self, theta, memory):
         """Return the state with these particles (m, p) and the `State.memory` it had."""
-        if self._contacts:
+        if self._contacts and memory["contacts"] is not None:  # None: written when this velocity knew no kinks
             self.velocity.hold(memory["contacts"])
         return super().resume(theta, memory)
 
