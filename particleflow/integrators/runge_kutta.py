@@ -77,7 +77,9 @@ class RungeKutta(Integrator):
 
     def resume(self, theta, memory):
         """Return the state with these particles (m, p) and the `State.memory` it had."""
-        if self._contacts and memory["contacts"] is not None:  # None: written when this velocity knew no kinks
+        if self._contacts:
+            if memory["contacts"] is None:  # written when this velocity knew no kinks
+                memory = memory | {"contacts": self.velocity.contacts}
             self.velocity.hold(memory["contacts"])
         return super().resume(theta, memory)
 
