@@ -1,4 +1,4 @@
-# make demo: fit a real data set and draw the figures.   make test: style and tests.   make clean: forget both.
+# make demo: fit a real data set and draw the figures.   make test: style, tests and the ledger of claims.   make clean: forget both.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -17,6 +17,7 @@ test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m validation
 
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing particleflow into .venv; this takes about a minute."
