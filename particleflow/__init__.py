@@ -78,6 +78,7 @@ _ROOMS = {
     "certificate": ("Certificate", "CertifiedGap", "certify", "certify_frame"),
     "hypotheses": ("Hypotheses", "Hypothesis", "check_hypotheses"),
     "births": ("birth",),
+    "frank_wolfe": ("FrankWolfeGap", "frank_wolfe_gap"),
     "polishing": ("Polished", "polish", "polish_frame"),
     "sphere_search": ("sup",),
     "sphere_sup": ("Sup",),

@@ -41,7 +41,7 @@ LEVELS = (
     ),
     ("built_in_kernels", "energy"),
     ("observers", "plot_style"),
-    ("certificate", "hypotheses", "interruption", "trajectory", "web_page"),
+    ("certificate", "frank_wolfe", "hypotheses", "interruption", "trajectory", "web_page"),
     ("births", "storage"),
     ("methods",),
     (

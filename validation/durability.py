@@ -23,10 +23,11 @@ import particleflow as pf
 
 METHODS = {
     "euler": {"t_end": 1000.0, "step": 0.1, "frames": 10_000},
-    "dopri5": {"t_end": 400.0, "rtol": 1e-7, "frames": 60},
+    "dopri5": {"t_end": 4000.0, "rtol": 1e-7, "frames": 60},
     "langevin": {"t_end": 1500.0, "step": 0.05, "temperature": 1e-4, "frames": 60},
     "adam": {"learning_rate": 1e-3, "steps": 20_000, "batch_size": 20, "frames": 60},
 }
+_START = 1.0  # s, about what a process takes until its flow goes on
 _CHILD = "import sys; from validation.durability import run; run(sys.argv[1], sys.argv[2])"
 
 
@@ -91,7 +92,7 @@ def resume_table(folder, resumes, chance):
         seconds, good, deaths = time.perf_counter() - begin, 0, 0
         for k in range(resumes):
             path = folder / f"{method}-{k}.h5"
-            while killed(method, path, 0.5 + chance.uniform(0.0, seconds)):
+            while killed(method, path, _START * path.exists() + chance.uniform(0.0, seconds)):
                 deaths += 1
             good += same_files(path, folder / f"{method}.h5")
             path.unlink()
