@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ import particleflow as pf
 
 METHODS = {
     "euler": {"t_end": 1000.0, "step": 0.1, "frames": 10_000},
-    "dopri5": {"t_end": 4000.0, "rtol": 1e-7, "frames": 60},
+    "dopri5": {"t_end": 1000.0, "rtol": 1e-7, "frames": 60},
     "langevin": {"t_end": 1500.0, "step": 0.05, "temperature": 1e-4, "frames": 60},
     "adam": {"learning_rate": 1e-3, "steps": 20_000, "batch_size": 20, "frames": 60},
 }
@@ -44,7 +45,8 @@ def killed(method, path, delay):
     process = subprocess.Popen([sys.executable, "-c", _CHILD, method, str(path)])
     while not path.exists() and process.poll() is None:
         time.sleep(0.005)
-    time.sleep(delay)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(delay)
     process.kill()
     return process.wait() == -signal.SIGKILL
 
