@@ -138,7 +138,10 @@ def _homogeneity(energy):
     if energy.strength > 0 and regularizer.code != NONE:
         layers = 2 if two else 3
         degree = {"path-norm": layers, "norm": 1, "squared-norm": 2, "scaled-squared-norm": 3}[regularizer.name]
-        value = lambda scaled: model.regularizer_value(regularizer, np.ascontiguousarray(scaled))  # noqa: E731
+
+        def value(scaled):
+            return model.regularizer_value(regularizer, np.ascontiguousarray(scaled))
+
         V = _degree("V", degree, value, theta, f"the {regularizer.name}")
     return phi, V
 
