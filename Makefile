@@ -16,6 +16,7 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@echo "The tests take five to ten minutes, most of it compiling; then the ledger of claims, two more."
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m validation
 
@@ -26,6 +27,7 @@ test: .venv/installed-test
 	@touch $@
 
 .venv/installed-test: .venv/installed
+	@echo "Installing what the tests need; this takes about a minute."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@
 
