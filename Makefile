@@ -16,7 +16,7 @@ demo: .venv/installed
 test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@echo "The tests take five to ten minutes, most of it compiling; then the ledger of claims, two more."
+	@echo "The tests take about five minutes, most of it compiling; the ledger of claims comes last and takes two."
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m validation
 
