@@ -1,0 +1,128 @@
+"""Contests: variants of one computation, checked equal, then timed in turns.
+
+Machines are noisy, so nothing here is a number of seconds to hold against another day's: a contest times all its
+variants in turns, within one run, and what counts is the ratio of their medians.
+"""
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+OURS = "particleflow"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a row has to reach.
+
+    Attributes
+    ----------
+    against : str
+        A variant, or the beginning of the names of several, of which the fastest counts: "torch" is the best PyTorch.
+        Empty: the bar is on the time itself, per unit of work.
+    must, aim : float
+        Against variants the least ratio of their time to ours; without, the longest time.
+    unit : str
+        Of a bar on the time: "ns" per unit of `Contest.work`, or "s".
+    """
+
+    against: str
+    must: float
+    aim: float
+    unit: str = ""
+
+
+@dataclass
+class Contest:
+    """Variants of one computation, ready to be timed.
+
+    Attributes
+    ----------
+    variants : dict of str -> callable
+        Each does the whole computation once; `OURS` is the one that counts.
+    results : dict of str -> callable
+        What a variant has computed, as one array; only those named here are compared, with that of `OURS`.
+    tolerance : float
+        The largest difference allowed, relative to the largest number of the result.
+    work : float
+        Units of work of one computation, for bars without a peer.
+    flops : float
+        Floating-point operations of one computation, 0 if of no interest.
+    """
+
+    variants: dict[str, Callable]
+    results: dict[str, Callable] = field(default_factory=dict)
+    tolerance: float = 1e-10
+    work: float = 1.0
+    flops: float = 0.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the suite: how its contest is made (from whether it should be quick), and its bars."""
+
+    name: str
+    title: str
+    prepare: Callable[[bool], Contest]
+    bars: tuple[Bar, ...]
+
+
+def check_results(contest):
+    """Raise `AssertionError` unless the variants agree; each has been called equally often."""
+    if OURS not in contest.results:
+        return
+    ours = np.asarray(contest.results[OURS](), dtype=np.float64)
+    scale = np.abs(ours).max()
+    for name, result in contest.results.items():
+        difference = np.abs(np.asarray(result(), dtype=np.float64) - ours).max() / scale
+        assert difference <= contest.tolerance, f"{name} differs from ours by {difference:.1e} of the largest number"
+
+
+def seconds(contest, clock, rounds, least):
+    """Return the median time of each variant: `rounds` turns, in each of which it runs for `least` seconds or once."""
+    times = {name: [] for name in contest.variants}
+    for _ in range(rounds):
+        for name, run in contest.variants.items():
+            calls, start = 0, clock()
+            while calls == 0 or clock() - start < least:
+                run()
+                calls += 1
+            times[name].append((clock() - start) / calls)
+    return {name: float(np.median(of_name)) for name, of_name in times.items()}
+
+
+def measure(row, *, quick, threads):
+    """Run a row: return its times, its ratios to the bars, and how much memory our variant asked for."""
+    tracemalloc.start()
+    contest = row.prepare(quick)
+    contest.variants[OURS]()
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    for name, run in contest.variants.items():
+        if name != OURS:
+            run()
+    check_results(contest)
+    # processor time ignores other jobs, but counts every thread
+    clock = time.process_time if threads == 1 else time.perf_counter
+    times = seconds(contest, clock, *((3, 0.02) if quick else (9, 0.1)))
+    return {
+        "title": row.title,
+        "seconds": times,
+        "gflops": contest.flops / times[OURS] / 1e9,
+        "megabytes": memory / 1e6,
+        "bars": [_against(bar, times, contest.work) for bar in row.bars],
+    }
+
+
+def _against(bar, times, work):
+    if not bar.against:
+        figure = times[OURS] / work * (1e9 if bar.unit == "ns" else 1.0)
+        met = figure <= bar.must
+    else:
+        peers = [time for name, time in times.items() if name.startswith(bar.against) and name != OURS]
+        figure = min(peers) / times[OURS] if peers else float("nan")
+        met = figure >= bar.must
+    return {"against": bar.against, "figure": figure, "must": bar.must, "aim": bar.aim, "unit": bar.unit, "met": met}
