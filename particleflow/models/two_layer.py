@@ -1,7 +1,8 @@
 """Two-layer networks: φ(θ, x) = a σ(⟨w, x⟩) with θ = (a, w) ∈ R × R^d (Lazarus 2022, §2.2.1).
 
-The drift needs two matrix products and one pass over the activations. Everything is laid out with the particles along
-the fast axis: row 0 of the transposed cloud is a, rows 1..d are wᵀ. Data are taken in tiles of a few rows:
+The drift needs two matrix products and one pass over the activations; for relu those of
+`particleflow.models.relu_products`. Else everything is laid out with the particles along the fast axis: row 0 of the
+transposed cloud is a, rows 1..d are wᵀ. Data are taken in tiles of a few rows:
 
     z = X wᵀ,   f = σ(z) a / m,   r = ½ℓ'(f, y) / n,   ∇_a = Σ_j r_j σ(z_j),   ∇_w = a Σ_j r_j σ'(z_j) x_j.
 """
@@ -9,13 +10,16 @@ the fast axis: row 0 of the transposed cloud is a, rows 1..d are wᵀ. Data are 
 from importlib import import_module
 
 import numpy as np
+from numba import config
 
 from particleflow.activations import RELU, activate, get_activation
 from particleflow.errors import InvalidInput
 from particleflow.jit import jit
+from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
 from particleflow.models.products import SMALL, add_transposed_product, multiply
+from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, multiply_panel
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import NONE, PATH_NORM, SMOOTH, add_regularizer
 
@@ -76,7 +80,11 @@ class TwoLayer:
 
     def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
-        drift, value = _Drift(self.activation.code, data.X, data.y, loss.code, m), np.empty(m)
+        value = np.empty(m)
+        if self.activation.code == RELU and not config.DISABLE_JIT:
+            drift = _ReluDrift(data, loss.code, m, fixed=sliding)
+        else:
+            drift = _Drift(self.activation.code, data.X, data.y, loss.code, m)
 
         def velocity(theta, out):
             risk = drift(theta, out)
@@ -115,6 +123,69 @@ class TwoLayer:
 
     def __repr__(self):
         return f"TwoLayer({self.activation.name!r})"
+
+
+class _ReluDrift:
+    """The data part of ∇G for relu; `fixed` data are those that nobody exchanges."""
+
+    def __init__(self, data, loss, m, *, fixed):
+        self.data, self.loss, self.fixed = data, loss, fixed
+        self.panels = Panels(data.X, m)
+        self.residuals = self.panels.residuals
+        self.sums = aligned((m, -(-data.X.shape[1] // PANEL) * PANEL))
+
+    def __call__(self, theta, out):
+        if not self.fixed:
+            self.panels.fill(self.data.X)
+        self.panels.forward(_read_out, theta)
+        risk = _fill_residuals(self.loss, self.panels.f, self.data.y, len(theta), self.residuals)
+        self.panels.active_sums(self.sums)
+        _fill_gradient(theta, self.sums, out)
+        return risk
+
+
+@jit
+def _read_out(columns, first, last, theta, f, bits):
+    """Add Σ_i a_i relu(z_ij) to f at the data of the panels first, …, last − 1; mark the positive z."""
+    zero = zeros(8)
+    z = np.empty(BLOCK * PANEL)
+    for start in range(0, len(theta), BLOCK):
+        stop = min(start + BLOCK, len(theta))
+        for p in range(first, last):
+            multiply_panel(columns, p, theta, 1, start, stop, z)
+            total = load(f, PANEL * p, zero)
+            for i in range(start, stop):
+                line = load(z, PANEL * (i - start), zero)
+                total = multiply_add(spread(theta[i, 0], zero), ramp(line), total)
+                bits[i, p] = positive(line)
+            store(total, f, PANEL * p)
+
+
+@jit
+def _fill_residuals(loss, f, y, m, residuals):
+    """Fill residuals with ½ℓ'(f/m, y) / n; return the risk."""
+    n = y.size
+    f = f[:n] / m
+    loss_values(loss, f, y, residuals)
+    risk = 0.0
+    for j in range(n):
+        risk += residuals[j]
+    half_derivatives(loss, f, y, residuals)
+    for j in range(n):
+        residuals[j] /= n
+    return risk / n
+
+
+@jit
+def _fill_gradient(theta, v, out):
+    """Fill out with ∇_a = ⟨w, v⟩ and ∇_w = a v."""
+    m, p = theta.shape
+    for i in range(m):
+        total = 0.0
+        for k in range(p - 1):
+            total += theta[i, 1 + k] * v[i, k]
+            out[i, 1 + k] = theta[i, 0] * v[i, k]
+        out[i, 0] = total
 
 
 class _Drift:

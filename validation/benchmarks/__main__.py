@@ -2,8 +2,8 @@
 
     python -m validation.benchmarks [ROW ...] [--quick] [--threads N] [--json FILE] [--against FILE]
 
-Each row times our step, PyTorch's (autograd, compiled, written by hand in both layouts), NumPy's and the machine's own
-limit in turns, after checking that all compute the same. PyTorch comes with an extra: pip install "particleflow[bench]".
+Each row times our step, PyTorch's (autograd, compiled, written by hand in both layouts), NumPy's and the machine's
+own limit in turns, after checking that all compute the same. PyTorch is an extra, pip install "particleflow[bench]".
 With --against, the ratios are held against those that an earlier run stored with --json; a loss of more than 15 % makes
 the exit code 1.
 """

@@ -1,0 +1,161 @@
+"""The two matrix products of a relu network, faster than matrix products.
+
+With z_ij = ⟨w_i, x_j⟩ all that a step needs from the data is f, made of relu(z_ij), and one vector for each neuron,
+
+    v_i = Σ_j r_j 1[z_ij > 0] x_j:
+
+by homogeneity ∇_w = a v and ∇_a = ⟨w, v⟩. The first product is a plain one, done in registers: 8 data by 6 neurons at
+a time, of which only the values in a small buffer and the bits of z > 0 remain. The second has a factor that is 0 or 1.
+Four data at a time, the 16 sums of subsets of r_j x_j go to a table, and four bits say which of them a neuron adds: a
+quarter of the additions, no multiplication (the method of the four Russians: Arlazarov et al. 1970).
+
+Data lie in panels of 8, the last one filled up with zeros; bit q of bits[i, p] belongs to neuron i and datum 8p + q.
+"""
+
+import numpy as np
+
+from particleflow.jit import jit
+from particleflow.lanes import add, load, multiply_add, spread, store, width, zeros
+from particleflow.threads import pieces, share
+
+PANEL = 8
+# Neurons whose values at a panel are buffered: they and their weights stay in the caches nearest to the processor.
+BLOCK = 60
+# Panels whose tables are made together: 24 KB of tables.
+_CHUNK = 6
+# About 1 ms and at most 0.1 s of work: what a thread takes at once, and how long Python may wait for a signal.
+_PIECE_FLOPS = 4e7
+_SHARED_NEURONS = 256, 1024
+
+
+class Panels:
+    """Inputs (n, d) laid out for both products, and what a network leaves there for the second.
+
+    Attributes
+    ----------
+    f : ndarray, shape (8·panels,)
+        What a forward pass adds up; entries from n on mean nothing.
+    bits : ndarray of uint8, shape (neurons, panels)
+        Which z are positive.
+    residuals : ndarray, shape (n,)
+        r_j, to be filled before `active_sums`.
+    """
+
+    def __init__(self, X, neurons):
+        n, d = X.shape
+        self.count = -(-n // PANEL)
+        self._columns = aligned((self.count, d, PANEL))
+        self._rows = aligned((self.count * PANEL, -(-d // PANEL) * PANEL))
+        self._padded = np.zeros(self.count * PANEL)
+        self.residuals = self._padded[:n]
+        self.f = aligned(self.count * PANEL)
+        self.bits = np.zeros((neurons, self.count), dtype=np.uint8)
+        self.fill(X)
+
+    def fill(self, X):
+        """Take these inputs from now on."""
+        n, d = X.shape
+        self._rows[:n, :d] = X
+        self._columns[...] = self._rows[:, :d].reshape(self.count, PANEL, d).transpose(0, 2, 1)
+
+    def forward(self, kernel, *network):
+        """Call ``kernel(columns, first, last, *network, f, bits)`` for all panels, some at a time; f is 0 before."""
+        self.f[:] = 0.0
+        flops = 2.0 * PANEL * self._columns.shape[1] * len(self.bits)
+        share(
+            lambda first, last: kernel(self._columns, first, last, *network, self.f, self.bits),
+            pieces(self.count, max(1, int(_PIECE_FLOPS / flops))),
+        )
+
+    def active_sums(self, out):
+        """Fill out (neurons, columns ≥ d, a multiple of 8) with v; columns from d on become zero."""
+        wide = out.shape[1] // 16 * 16
+        columns = [*pieces(wide, 16), *[(wide, out.shape[1])] * (wide < out.shape[1])]
+        neurons = pieces(len(out), _SHARED_NEURONS[len(columns) > 3])
+        share(
+            lambda column, first, last: add_active(self._rows, self._padded, self.bits, column, first, last, out),
+            [(column, *some) for some in neurons for column, _ in columns],
+        )
+
+
+def aligned(shape):
+    """Return zeros that begin at a line of the cache: vectors of 64 bytes then lie in one line each."""
+    size = int(np.prod(shape)) * 8
+    memory = np.zeros(size + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(np.float64).reshape(shape)
+
+
+@jit
+def multiply_panel(columns, p, weights, shift, first, last, z):
+    """Fill z[8(i − first)], … with ⟨w_i, x_j⟩ at the data of panel p; w_i is weights[i, shift:], first ≤ i < last."""
+    d = columns.shape[1]
+    zero = zeros(8)
+    i = first
+    while i + 6 <= last:
+        z0 = z1 = z2 = z3 = z4 = z5 = zero
+        for k in range(d):
+            x = load(columns, (p * d + k) * PANEL, zero)
+            z0 = multiply_add(spread(weights[i, shift + k], zero), x, z0)
+            z1 = multiply_add(spread(weights[i + 1, shift + k], zero), x, z1)
+            z2 = multiply_add(spread(weights[i + 2, shift + k], zero), x, z2)
+            z3 = multiply_add(spread(weights[i + 3, shift + k], zero), x, z3)
+            z4 = multiply_add(spread(weights[i + 4, shift + k], zero), x, z4)
+            z5 = multiply_add(spread(weights[i + 5, shift + k], zero), x, z5)
+        at = (i - first) * PANEL
+        store(z0, z, at)
+        store(z1, z, at + 8)
+        store(z2, z, at + 16)
+        store(z3, z, at + 24)
+        store(z4, z, at + 32)
+        store(z5, z, at + 40)
+        i += 6
+    while i < last:
+        z0 = zero
+        for k in range(d):
+            z0 = multiply_add(spread(weights[i, shift + k], zero), load(columns, (p * d + k) * PANEL, zero), z0)
+        store(z0, z, (i - first) * PANEL)
+        i += 1
+
+
+@jit
+def add_active(rows, residuals, bits, column, start, stop, out):
+    """Fill 16 columns of out, or the last 8, with v of the neurons start, …, stop − 1."""
+    if column + 16 <= out.shape[1]:
+        _add_active(zeros(16), rows, residuals, bits, column, start, stop, out)
+    else:
+        _add_active(zeros(8), rows, residuals, bits, column, start, stop, out)
+
+
+@jit
+def _add_active(zero, rows, residuals, bits, column, start, stop, out):
+    size = width(zero)
+    tables = np.empty(_CHUNK * 32 * size + 8)
+    begin = (-tables.ctypes.data % 64) // 8  # as `aligned`
+    for i in range(start, stop):
+        store(zero, out, i * out.shape[1] + column)
+    for panel in range(0, bits.shape[1], _CHUNK):
+        count = min(_CHUNK, bits.shape[1] - panel)
+        for group in range(2 * count):
+            fill_table(zero, rows, residuals, 8 * panel + 4 * group, column, tables, begin + 16 * size * group)
+        for i in range(start, stop):
+            at = i * out.shape[1] + column
+            even, odd = load(out, at, zero), zero
+            for b in range(count):
+                byte = np.intp(bits[i, panel + b])
+                table = begin + 32 * size * b
+                even = add(even, load(tables, table + (byte & 15) * size, zero))
+                odd = add(odd, load(tables, table + (16 + (byte >> 4)) * size, zero))
+            store(add(even, odd), out, at)
+
+
+@jit
+def fill_table(zero, rows, residuals, j, column, tables, begin):
+    """Write the sums of all subsets of r_j x_j, …, r_{j+3} x_{j+3}; bit q of a subset's number is datum j + q."""
+    size = width(zero)
+    store(zero, tables, begin)
+    for q in range(4):
+        row = load(rows, (j + q) * rows.shape[1] + column, zero)
+        row = multiply_add(row, spread(residuals[j + q], zero), zero)
+        for subset in range(1 << q):
+            store(add(load(tables, begin + subset * size, zero), row), tables, begin + ((1 << q) + subset) * size)

@@ -1,0 +1,123 @@
+"""The fast products of relu networks against plain NumPy."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import particleflow as pf
+from particleflow.jit import jit
+from particleflow.lanes import add, load, multiply_add, positive, ramp, spread, store, width, zeros
+from particleflow.threads import pieces, share
+
+
+def reference(theta, X, y, loss):
+    """Return the risk and ∇G without regulariser, by two matrix products."""
+    a, w = theta[:, 0], theta[:, 1:]
+    z = X @ w.T
+    r = loss.half_derivative(np.maximum(z, 0) @ a / len(a), y) / len(y)
+    v = (np.where(z > 0, 1.0, 0.0) * r[:, None]).T @ X
+    gradient = np.column_stack([np.maximum(z, 0).T @ r, a[:, None] * v])
+    return np.mean(loss.value(np.maximum(z, 0) @ a / len(a), y)), gradient
+
+
+def compared(theta, X, y, loss="squared"):
+    """Return the largest difference to the reference, relative to the largest entry of each block."""
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), loss=loss, regularizer="none")
+    out = np.empty_like(theta)
+    parts = energy.make_velocity(len(theta))(theta, out)
+    risk, gradient = reference(theta, X, y, energy.loss)
+    blocks = [(out[:, 0], -gradient[:, 0]), (out[:, 1:], -gradient[:, 1:]), (parts["risk"], risk)]
+    return max(np.abs(ours - truth).max() / max(np.abs(truth).max(), 1e-300) for ours, truth in blocks)
+
+
+@pytest.mark.parametrize("d", [1, 3, 8, 9, 16, 23, 33])
+def test_every_number_of_data_and_odd_numbers_of_neurons(d):
+    rng = np.random.default_rng(d)
+    for n in range(1, 41):
+        for m in (1, 6, 7, 131):
+            theta = 2.0 ** rng.integers(-200, 200) * rng.normal(size=(m, 1 + d))
+            X, y = 2.0 ** rng.integers(-100, 100) * rng.normal(size=(n, d)), rng.normal(size=n)
+            assert compared(theta, X, y) <= 1e-12, (n, m)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "huber"])
+def test_ties_on_the_kinks(loss):
+    """Small integers: many products are exactly zero, whatever the order of their sums, and neurons and data too."""
+    rng = np.random.default_rng(0)
+    for n in range(1, 41):
+        X = rng.integers(-1, 2, (n, 5)).astype(float)
+        theta = 2.0 ** rng.integers(-9, 9) * rng.integers(-1, 2, (29, 6))
+        assert compared(theta, X, np.sign(rng.normal(size=n)), loss) <= 1e-12, n
+
+
+def test_more_than_one_piece():
+    rng = np.random.default_rng(2)
+    theta, X, y = rng.normal(size=(1500, 41)), rng.normal(size=(901, 40)), rng.normal(size=901)
+    assert compared(theta, X, y) <= 1e-12
+
+
+def test_not_a_number_is_not_hidden():
+    theta, X = np.ones((9, 5)), np.ones((11, 4))
+    theta[3, 2] = np.nan
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, np.ones(11)))
+    assert np.isnan(energy.make_velocity(9)(theta, np.empty_like(theta))["risk"])
+
+
+VELOCITIES = """
+import sys, hashlib, numpy as np, particleflow as pf
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(700, 40)), rng.normal(size=700)
+two = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y)).velocity(rng.normal(size=(1300, 41)))
+print(hashlib.sha256(two.tobytes()).hexdigest())
+"""
+
+
+def test_the_same_bits_on_one_and_two_threads():
+    outputs = set()
+    for threads in "12":
+        environment = {"NUMBA_NUM_THREADS": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", f"import os; os.environ.update({environment})\n{VELOCITIES}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.add(run.stdout)
+    assert len(outputs) == 1
+
+
+def test_pieces_cover_everything_once_and_errors_are_raised():
+    assert pieces(7, 3) == [(0, 3), (3, 6), (6, 7)]
+    seen = np.zeros(1000, dtype=int)
+
+    def count(first, last):
+        seen[first:last] += 1
+        if last == 700:
+            raise ZeroDivisionError
+
+    share(count, pieces(600, 7))
+    assert seen[:600].min() == seen[:600].max() == 1
+    with pytest.raises(ZeroDivisionError):
+        share(count, pieces(700, 7))
+
+
+def test_lanes():
+    @jit
+    def evaluate(x, y, out):
+        zero = zeros(16)
+        one, two = load(x, 1, zero), load(y, 0, zero)
+        store(ramp(multiply_add(one, two, spread(0.5, zero))), out, 3)
+        store(add(one, two), out, 19)
+        return positive(one), width(one)
+
+    rng = np.random.default_rng(0)
+    x, y, out = rng.normal(size=17), rng.normal(size=16), np.zeros(36)
+    x[4] = np.nan
+    bits, lanes = evaluate(x, y, out)
+    np.testing.assert_allclose(out[3:19], np.maximum(x[1:] * y + 0.5, 0), rtol=1e-15)
+    np.testing.assert_array_equal(out[19:35], x[1:] + y)
+    assert [(bits >> q) & 1 for q in range(16)] == list(x[1:] > 0)
+    assert lanes == 16
+    assert out[:3].max() == out[35] == 0
