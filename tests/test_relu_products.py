@@ -58,6 +58,54 @@ def test_more_than_one_piece():
     assert compared(theta, X, y) <= 1e-12
 
 
+def two_hidden_layers(theta, X, y, s, first=(), second=()):
+    """Return ∇G of a three-layer network by loops over clusters; slopes are 0 at kinks (neuron or cluster, datum)."""
+    (m, _), (n, d) = theta.shape, X.shape
+    a, u, W = theta[:, 0], theta[:, 1 : 1 + s], theta[:, 1 + s :].reshape(m, s, d)
+    z = np.einsum("mkd,nd->mkn", W, X)
+    q = np.einsum("mk,mkn->mn", u, np.maximum(z, 0))
+    r = (a @ np.maximum(q, 0) / m - y) / n
+    outer, inner = np.where(q > 0, r, 0.0), np.where(z > 0, 1.0, 0.0)
+    for unit, j in first:
+        inner[unit // s, unit % s, j] = 0.0
+    for cluster, j in second:
+        outer[cluster, j] = 0.0
+    gradient_W = np.einsum("m,mk,mn,mkn,nd->mkd", a, u, outer, inner, X, optimize=True)
+    gradient_u = a[:, None] * np.einsum("mn,mkn->mk", outer, np.maximum(z, 0) * inner)
+    gradient_a = np.einsum("mn,mk,mkn->m", outer, u, np.maximum(z, 0) * inner)
+    return np.column_stack([gradient_a, gradient_u, gradient_W.reshape(m, -1)])
+
+
+@pytest.mark.parametrize("s", [1, 2, 3, 5, 16, 70])
+def test_three_layers(s):
+    rng = np.random.default_rng(s)
+    for n in (1, 7, 8, 9, 40):
+        for d, m in ((1, 7), (8, 1), (20, 13)):
+            ties = n % 2 == 1
+            theta = rng.integers(-1, 2, (m, 1 + s + s * d)) * 0.5 if ties else rng.normal(size=(m, 1 + s + s * d))
+            X, y = rng.integers(-1, 2, (n, d)) * 1.0 if ties else rng.normal(size=(n, d)), rng.normal(size=n)
+            velocity = pf.EmpiricalEnergy(pf.ThreeLayer(s), (X, y), regularizer="none").velocity(theta)
+            truth = two_hidden_layers(theta, X, y, s)
+            for block in (slice(0, 1), slice(1, 1 + s), slice(1 + s, None)):
+                scale = max(np.abs(truth[:, block]).max(), 1e-300)
+                assert np.abs(velocity[:, block] + truth[:, block]).max() <= 1e-12 * scale, (n, d, m)
+
+
+def test_hidden_kinks_have_no_slope():
+    rng = np.random.default_rng(7)
+    m, n, d, s = 9, 21, 4, 3
+    theta, X, y = rng.normal(size=(m, 1 + s + s * d)), rng.normal(size=(n, d)), rng.normal(size=n)
+    model = pf.ThreeLayer(s)
+    drift = model._make_drift(pf.dataset_from_arrays(X, y), 0, m, fixed=True)
+    first = rng.integers(0, m * s, 15), rng.integers(0, n, 15)
+    second = rng.integers(0, m, 5), rng.integers(0, n, 5)
+    drift.hide(first, second)
+    out = np.empty_like(theta)
+    drift(*model._split(theta), out)
+    truth = two_hidden_layers(theta, X, y, s, zip(*first, strict=True), zip(*second, strict=True))
+    np.testing.assert_allclose(out, truth, rtol=1e-12, atol=1e-14)
+
+
 def test_not_a_number_is_not_hidden():
     theta, X = np.ones((9, 5)), np.ones((11, 4))
     theta[3, 2] = np.nan
@@ -70,7 +118,8 @@ import sys, hashlib, numpy as np, particleflow as pf
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(700, 40)), rng.normal(size=700)
 two = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y)).velocity(rng.normal(size=(1300, 41)))
-print(hashlib.sha256(two.tobytes()).hexdigest())
+three = pf.EmpiricalEnergy(pf.ThreeLayer(4), (X, y)).velocity(rng.normal(size=(300, 1 + 4 + 160)))
+print(hashlib.sha256(two.tobytes()).hexdigest(), hashlib.sha256(three.tobytes()).hexdigest())
 """
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.lanes import add, load, multiply_add, spread, store, width, zeros
+from particleflow.losses import half_derivatives, loss_values
 from particleflow.threads import pieces, share
 
 PANEL = 8
@@ -38,7 +39,7 @@ class Panels:
     bits : ndarray of uint8, shape (neurons, panels)
         Which z are positive.
     residuals : ndarray, shape (n,)
-        r_j, to be filled before `active_sums`.
+        r_j.
     """
 
     def __init__(self, X, neurons):
@@ -67,6 +68,10 @@ class Panels:
             pieces(self.count, max(1, int(_PIECE_FLOPS / flops))),
         )
 
+    def fill_residuals(self, loss, y, m):
+        """Fill the residuals with r_j = ½ℓ'(f_j / m, y_j) / n and return the risk Σ_j ℓ(f_j / m, y_j) / n."""
+        return _fill_residuals(loss, self.f, y, m, self.residuals)
+
     def active_sums(self, out):
         """Fill out (neurons, columns ≥ d, a multiple of 8) with v; columns from d on become zero."""
         wide = out.shape[1] // 16 * 16
@@ -84,6 +89,20 @@ def aligned(shape):
     memory = np.zeros(size + 64, dtype=np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size].view(np.float64).reshape(shape)
+
+
+@jit
+def _fill_residuals(loss, f, y, m, residuals):
+    n = y.size
+    f = f[:n] / m
+    loss_values(loss, f, y, residuals)
+    risk = 0.0
+    for j in range(n):
+        risk += residuals[j]
+    half_derivatives(loss, f, y, residuals)
+    for j in range(n):
+        residuals[j] /= n
+    return risk / n
 
 
 @jit

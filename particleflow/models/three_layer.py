@@ -1,10 +1,18 @@
 """Three-layer networks: φ(θ, x) = a σ(Σ_k u_k σ(⟨W_k, x⟩)), θ = (a, u, W) ∈ R × R^s × R^{s×d} (Lazarus 2022, §2.4)."""
 
-import numpy as np
+from math import gcd
 
+import numpy as np
+from numba import config
+
+from particleflow.activations import RELU
 from particleflow.errors import InvalidInput
+from particleflow.jit import jit
+from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.measure import Layout
-from particleflow.models.two_hidden_layers import TwoHiddenLayers
+from particleflow.models.edges import edges
+from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, multiply_panel
+from particleflow.models.two_hidden_layers import NOTHING, TwoHiddenLayers
 from particleflow.values import is_integer
 
 
@@ -62,5 +70,94 @@ class ThreeLayer(TwoHiddenLayers):
         """Return the [model] table of a configuration, without the number of particles."""
         return {"kind": self.kind, "activation": self.activation.name, "s": self.s}
 
+    def _make_drift(self, data, loss, m, *, fixed):
+        if self.activation.code == RELU and not config.DISABLE_JIT:
+            return _ReluDrift(data, loss, self.supports_of(m), fixed=fixed)
+        return super()._make_drift(data, loss, m, fixed=fixed)
+
     def __repr__(self):
         return f"ThreeLayer({self.s}, {self.activation.name!r})"
+
+
+class _ReluDrift:
+    """The data part of ∇G for relu.
+
+    With V_ik = Σ_j r_j 1[q_ij > 0] 1[z_ikj > 0] x_j, by homogeneity in both layers,
+
+    ∇_W_ik = a_i u_ik V_ik,   ∇_u_ik = a_i ⟨W_ik, V_ik⟩,   ∇_a_i = Σ_k u_ik ⟨W_ik, V_ik⟩.
+    """
+
+    def __init__(self, data, loss, supports, *, fixed):
+        m, s = supports.shape
+        self.X, self.y, self.loss, self.fixed = data.X, data.y, loss, fixed
+        self.graph = edges(supports, m * s)
+        self.panels = Panels(data.X, m * s)
+        self.residuals = self.panels.residuals
+        self.sums = aligned((m * s, -(-data.X.shape[1] // PANEL) * PANEL))
+        # blocks of whole clusters whose neurons fill the registers
+        self.block = 6 // gcd(s, 6)
+        self.block *= max(1, BLOCK // (s * self.block))
+        self.hide(NOTHING, NOTHING)
+
+    def hide(self, first, second):
+        """Take the slope 0 at these kinks from now on: pairs of arrays (neuron, datum) and (cluster, datum)."""
+        self.hidden = *first, *second
+
+    def __call__(self, a, u, W, out):
+        if not self.fixed:
+            self.panels.fill(self.X)
+        self.panels.forward(_read_out, self.block, a, u, W)
+        _hide(*self.hidden, u.shape[1], self.panels.bits)
+        risk = self.panels.fill_residuals(self.loss, self.y, len(a))
+        self.panels.active_sums(self.sums)
+        _fill_gradient(a, u, W, self.sums, out)
+        return risk
+
+
+@jit
+def _read_out(columns, first, last, block, a, u, W, f, bits):
+    """Add Σ_i a_i relu(q_ij) to f at the data of the panels first, …, last − 1; mark the neurons it goes through."""
+    m, s = u.shape
+    zero = zeros(8)
+    z = np.empty(block * s * PANEL)
+    for start in range(0, m, block):
+        stop = min(start + block, m)
+        for p in range(first, last):
+            multiply_panel(columns, p, W, 0, start * s, stop * s, z)
+            total = load(f, PANEL * p, zero)
+            for i in range(start, stop):
+                at = (i - start) * s * PANEL
+                q = zero
+                for k in range(s):
+                    q = multiply_add(spread(u[i, k], zero), ramp(load(z, at + k * PANEL, zero)), q)
+                total = multiply_add(spread(a[i], zero), ramp(q), total)
+                through = positive(q)
+                for k in range(s):
+                    bits[i * s + k, p] = positive(load(z, at + k * PANEL, zero)) & through
+            store(total, f, PANEL * p)
+
+
+@jit
+def _hide(neuron, first_datum, cluster, second_datum, s, bits):
+    """Unmark neurons at data: those named, and all of the clusters named."""
+    for e in range(neuron.size):
+        bits[neuron[e], first_datum[e] // PANEL] &= ~(1 << (first_datum[e] % PANEL))
+    for e in range(cluster.size):
+        for k in range(cluster[e] * s, (cluster[e] + 1) * s):
+            bits[k, second_datum[e] // PANEL] &= ~(1 << (second_datum[e] % PANEL))
+
+
+@jit
+def _fill_gradient(a, u, W, V, out):
+    m, s = u.shape
+    d = W.shape[1]
+    for i in range(m):
+        out[i, 0] = 0.0
+        for k in range(s):
+            inner = 0.0
+            start = 1 + s + k * d
+            for c in range(d):
+                inner += W[i * s + k, c] * V[i * s + k, c]
+                out[i, start + c] = a[i] * u[i, k] * V[i * s + k, c]
+            out[i, 1 + k] = a[i] * inner
+            out[i, 0] += u[i, k] * inner

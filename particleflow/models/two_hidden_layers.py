@@ -80,8 +80,7 @@ class TwoHiddenLayers:
 
         It slides along the kinks of relu and of V (`particleflow.models.deep_sliding` lists them).
         """
-        drift = _Drift(self.activation.code, data, loss.code, self.supports_of(m), m * self.own)
-        value = np.empty(m)
+        drift, value = self._make_drift(data, loss.code, m, fixed=sliding), np.empty(m)
 
         def velocity(theta, out):
             theta = self.admissible(theta)
@@ -94,6 +93,10 @@ class TwoHiddenLayers:
         if not sliding or (not kinked and regularizer.code in SMOOTH):
             return velocity
         return DeepSlidingVelocity(velocity, drift, kinked, self.supports_of(m), self.own, regularizer.code, strength)
+
+    def _make_drift(self, data, loss, m, *, fixed):
+        """Return what computes the data part of ∇G; nobody exchanges the entries of `fixed` data."""
+        return _Drift(self.activation.code, data, loss, self.supports_of(m), m * self.own)
 
     def add_regularizer(self, regularizer, theta, scale, value, gradient):
         """Fill value (m,) with V_i and add scale·∇Σ_i V_i to gradient (m, p)."""

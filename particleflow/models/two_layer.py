@@ -138,7 +138,7 @@ class _ReluDrift:
         if not self.fixed:
             self.panels.fill(self.data.X)
         self.panels.forward(_read_out, theta)
-        risk = _fill_residuals(self.loss, self.panels.f, self.data.y, len(theta), self.residuals)
+        risk = self.panels.fill_residuals(self.loss, self.data.y, len(theta))
         self.panels.active_sums(self.sums)
         _fill_gradient(theta, self.sums, out)
         return risk
@@ -159,21 +159,6 @@ def _read_out(columns, first, last, theta, f, bits):
                 total = multiply_add(spread(theta[i, 0], zero), ramp(line), total)
                 bits[i, p] = positive(line)
             store(total, f, PANEL * p)
-
-
-@jit
-def _fill_residuals(loss, f, y, m, residuals):
-    """Fill residuals with ½ℓ'(f/m, y) / n; return the risk."""
-    n = y.size
-    f = f[:n] / m
-    loss_values(loss, f, y, residuals)
-    risk = 0.0
-    for j in range(n):
-        risk += residuals[j]
-    half_derivatives(loss, f, y, residuals)
-    for j in range(n):
-        residuals[j] /= n
-    return risk / n
 
 
 @jit
