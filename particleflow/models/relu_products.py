@@ -13,7 +13,9 @@ Data lie in panels of 8, the last one filled up with zeros; bit q of bits[i, p] 
 """
 
 import numpy as np
+from numba import config
 
+from particleflow.activations import RELU
 from particleflow.jit import jit
 from particleflow.lanes import add, load, multiply_add, spread, store, width, zeros
 from particleflow.losses import half_derivatives, loss_values
@@ -27,6 +29,11 @@ _CHUNK = 6
 # About 1 ms and at most 0.1 s of work: what a thread takes at once, and how long Python may wait for a signal.
 _PIECE_FLOPS = 4e7
 _SHARED_NEURONS = 256, 1024
+
+
+def can_multiply(activation):
+    """Return whether the products of this room are there for an activation; without a compiler they never are."""
+    return activation.code == RELU and not config.DISABLE_JIT
 
 
 class Panels:

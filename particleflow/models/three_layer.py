@@ -3,15 +3,13 @@
 from math import gcd
 
 import numpy as np
-from numba import config
 
-from particleflow.activations import RELU
 from particleflow.errors import InvalidInput
 from particleflow.jit import jit
 from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.measure import Layout
 from particleflow.models.edges import edges
-from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, multiply_panel
+from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, can_multiply, multiply_panel
 from particleflow.models.two_hidden_layers import NOTHING, TwoHiddenLayers
 from particleflow.values import is_integer
 
@@ -70,8 +68,15 @@ class ThreeLayer(TwoHiddenLayers):
         """Return the [model] table of a configuration, without the number of particles."""
         return {"kind": self.kind, "activation": self.activation.name, "s": self.s}
 
+    def _mean_features(self, theta, X):
+        if not can_multiply(self.activation):
+            return super()._mean_features(theta, X)
+        panels = Panels(X, len(theta) * self.s)
+        panels.forward(_read_out, _block(self.s), *self._split(theta))
+        return panels.f[: len(X)] / len(theta)
+
     def _make_drift(self, data, loss, m, *, fixed):
-        if self.activation.code == RELU and not config.DISABLE_JIT:
+        if can_multiply(self.activation):
             return _ReluDrift(data, loss, self.supports_of(m), fixed=fixed)
         return super()._make_drift(data, loss, m, fixed=fixed)
 
@@ -94,9 +99,6 @@ class _ReluDrift:
         self.panels = Panels(data.X, m * s)
         self.residuals = self.panels.residuals
         self.sums = aligned((m * s, -(-data.X.shape[1] // PANEL) * PANEL))
-        # blocks of whole clusters whose neurons fill the registers
-        self.block = 6 // gcd(s, 6)
-        self.block *= max(1, BLOCK // (s * self.block))
         self.hide(NOTHING, NOTHING)
 
     def hide(self, first, second):
@@ -106,12 +108,18 @@ class _ReluDrift:
     def __call__(self, a, u, W, out):
         if not self.fixed:
             self.panels.fill(self.X)
-        self.panels.forward(_read_out, self.block, a, u, W)
+        self.panels.forward(_read_out, _block(u.shape[1]), a, u, W)
         _hide(*self.hidden, u.shape[1], self.panels.bits)
         risk = self.panels.fill_residuals(self.loss, self.y, len(a))
         self.panels.active_sums(self.sums)
         _fill_gradient(a, u, W, self.sums, out)
         return risk
+
+
+def _block(s):
+    """Return how many clusters to take together, so that their neurons fill the registers."""
+    fitting = 6 // gcd(s, 6)
+    return fitting * max(1, BLOCK // (s * fitting))
 
 
 @jit

@@ -72,8 +72,11 @@ class TwoHiddenLayers:
         rows = max(1, 2**22 // (len(theta) * self.own))
         for start in range(0, len(X), rows):
             tile = slice(start, start + rows)
-            f[tile] = np.mean(self.features(theta, X[tile]), axis=0)
+            f[tile] = self._mean_features(theta, X[tile])
         return f
+
+    def _mean_features(self, theta, X):
+        return np.mean(self.features(theta, X), axis=0)
 
     def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`.

@@ -10,7 +10,6 @@ transposed cloud is a, rows 1..d are wᵀ. Data are taken in tiles of a few rows
 from importlib import import_module
 
 import numpy as np
-from numba import config
 
 from particleflow.activations import RELU, activate, get_activation
 from particleflow.errors import InvalidInput
@@ -19,7 +18,7 @@ from particleflow.lanes import load, multiply_add, positive, ramp, spread, store
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
 from particleflow.models.products import SMALL, add_transposed_product, multiply
-from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, multiply_panel
+from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, can_multiply, multiply_panel
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import NONE, PATH_NORM, SMOOTH, add_regularizer
 
@@ -68,20 +67,25 @@ class TwoLayer:
 
     def predict(self, theta, X):
         """Return f(x_j) = (1/m) Σ_i a_i σ(⟨w_i, x_j⟩), shape (n,); one tile of data at a time."""
-        theta, X = np.asarray(theta, dtype=np.float64), np.asarray(X, dtype=np.float64)
+        theta, X = np.ascontiguousarray(theta, dtype=np.float64), np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != theta.shape[1] - 1:
             raise InvalidInput(f"inputs have shape {X.shape}, expected (n, {theta.shape[1] - 1})")
         f = np.empty(len(X))
         rows = max(1, 2**22 // len(theta))
         for start in range(0, len(X), rows):
             tile = slice(start, start + rows)
-            f[tile] = self.activation.value(X[tile] @ theta[:, 1:].T) @ theta[:, 0] / len(theta)
+            if can_multiply(self.activation):
+                panels = Panels(X[tile], len(theta))
+                panels.forward(_read_out, theta)
+                f[tile] = panels.f[: len(X[tile])] / len(theta)
+            else:
+                f[tile] = self.activation.value(X[tile] @ theta[:, 1:].T) @ theta[:, 0] / len(theta)
         return f
 
     def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
         value = np.empty(m)
-        if self.activation.code == RELU and not config.DISABLE_JIT:
+        if can_multiply(self.activation):
             drift = _ReluDrift(data, loss.code, m, fixed=sliding)
         else:
             drift = _Drift(self.activation.code, data.X, data.y, loss.code, m)
