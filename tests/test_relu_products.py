@@ -9,6 +9,7 @@ import pytest
 import particleflow as pf
 from particleflow.jit import jit
 from particleflow.lanes import add, load, multiply_add, positive, ramp, spread, store, width, zeros
+from particleflow.models import relu_products
 from particleflow.threads import pieces, share
 
 
@@ -52,7 +53,10 @@ def test_ties_on_the_kinks(loss):
         assert compared(theta, X, np.sign(rng.normal(size=n)), loss) <= 1e-12, n
 
 
-def test_more_than_one_piece():
+@pytest.mark.parametrize("room", [10**5, 10**9])
+def test_more_than_one_piece(room, monkeypatch):
+    """Where there is no room for the bits of all neurons they are computed twice."""
+    monkeypatch.setattr(relu_products, "MOST_BITS", room)
     rng = np.random.default_rng(2)
     theta, X, y = rng.normal(size=(1500, 41)), rng.normal(size=(901, 40)), rng.normal(size=901)
     assert compared(theta, X, y) <= 1e-12
@@ -91,7 +95,9 @@ def test_three_layers(s):
                 assert np.abs(velocity[:, block] + truth[:, block]).max() <= 1e-12 * scale, (n, d, m)
 
 
-def test_hidden_kinks_have_no_slope():
+@pytest.mark.parametrize("room", [10, 10**9])
+def test_hidden_kinks_have_no_slope(room, monkeypatch):
+    monkeypatch.setattr(relu_products, "MOST_BITS", room)
     rng = np.random.default_rng(7)
     m, n, d, s = 9, 21, 4, 3
     theta, X, y = rng.normal(size=(m, 1 + s + s * d)), rng.normal(size=(n, d)), rng.normal(size=n)

@@ -29,6 +29,8 @@ _CHUNK = 6
 # About 1 ms and at most 0.1 s of work: what a thread takes at once, and how long Python may wait for a signal.
 _PIECE_FLOPS = 4e7
 _SHARED_NEURONS = 256, 1024
+MOST_BITS = 2**30
+"""Bytes of bits that are kept: so many that only billions of neurons times data need more."""
 
 
 def can_multiply(activation):
@@ -37,27 +39,21 @@ def can_multiply(activation):
 
 
 class Panels:
-    """Inputs (n, d) laid out for both products, and what a network leaves there for the second.
+    """Inputs (n, d) laid out for both products.
 
     Attributes
     ----------
-    f : ndarray, shape (8·panels,)
-        What a forward pass adds up; entries from n on mean nothing.
-    bits : ndarray of uint8, shape (neurons, panels)
-        Which z are positive.
-    residuals : ndarray, shape (n,)
-        r_j.
+    count : int
+        How many panels there are.
+    width : int
+        d, rounded up to whole panels.
     """
 
-    def __init__(self, X, neurons):
+    def __init__(self, X):
         n, d = X.shape
-        self.count = -(-n // PANEL)
+        self.count, self.width = -(-n // PANEL), -(-d // PANEL) * PANEL
         self._columns = aligned((self.count, d, PANEL))
-        self._rows = aligned((self.count * PANEL, -(-d // PANEL) * PANEL))
-        self._padded = np.zeros(self.count * PANEL)
-        self.residuals = self._padded[:n]
-        self.f = aligned(self.count * PANEL)
-        self.bits = np.zeros((neurons, self.count), dtype=np.uint8)
+        self._rows = aligned((self.count * PANEL, self.width))
         self.fill(X)
 
     def fill(self, X):
@@ -66,28 +62,98 @@ class Panels:
         self._rows[:n, :d] = X
         self._columns[...] = self._rows[:, :d].reshape(self.count, PANEL, d).transpose(0, 2, 1)
 
-    def forward(self, kernel, *network):
-        """Call ``kernel(columns, first, last, *network, f, bits)`` for all panels, some at a time; f is 0 before."""
-        self.f[:] = 0.0
-        flops = 2.0 * PANEL * self._columns.shape[1] * len(self.bits)
+    def forward(self, read_out, network, f, bits):
+        """Call ``read_out(columns, first, last, *network, f, bits)`` for all panels, some at a time.
+
+        It adds the outputs of the network to f (8·panels,) and fills bits (neurons, panels).
+        """
+        flops = 2.0 * PANEL * self._columns.shape[1] * len(bits)
         share(
-            lambda first, last: kernel(self._columns, first, last, *network, self.f, self.bits),
+            lambda first, last: read_out(self._columns, first, last, *network, f, bits),
             pieces(self.count, max(1, int(_PIECE_FLOPS / flops))),
         )
 
-    def fill_residuals(self, loss, y, m):
-        """Fill the residuals with r_j = ½ℓ'(f_j / m, y_j) / n and return the risk Σ_j ℓ(f_j / m, y_j) / n."""
-        return _fill_residuals(loss, self.f, y, m, self.residuals)
-
-    def active_sums(self, out):
-        """Fill out (neurons, columns ≥ d, a multiple of 8) with v; columns from d on become zero."""
-        wide = out.shape[1] // 16 * 16
-        columns = [*pieces(wide, 16), *[(wide, out.shape[1])] * (wide < out.shape[1])]
+    def active_sums(self, residuals, bits, out):
+        """Fill out (neurons, width) with v; columns from d on become zero."""
+        wide = self.width // 16 * 16
+        columns = [*pieces(wide, 16), *[(wide, self.width)] * (wide < self.width)]
         neurons = pieces(len(out), _SHARED_NEURONS[len(columns) > 3])
         share(
-            lambda column, first, last: add_active(self._rows, self._padded, self.bits, column, first, last, out),
+            lambda column, first, last: add_active(self._rows, residuals, bits, column, first, last, out),
             [(column, *some) for some in neurons for column, _ in columns],
         )
+
+
+def evaluate(read_out, X, neurons, *network):
+    """Return the outputs of a network at inputs X (n, d) as `read_out` adds them up, shape (n,)."""
+    panels = Panels(X)
+    f = aligned(panels.count * PANEL)
+    panels.forward(read_out, network, f, np.empty((neurons, panels.count), dtype=np.uint8))
+    return f[: len(X)]
+
+
+class ReluDrift:
+    """What a relu network needs from the data for ∇G: the risk, r_j and v_i.
+
+    Parameters
+    ----------
+    read_out : callable
+        The kernel that evaluates the network; see `Panels.forward`.
+    data : object
+        With inputs X (n, d) and targets y (n,).
+    loss : int
+        The code of ℓ.
+    m, s : int
+        Number of particles and of neurons of each.
+    fixed : bool
+        Whether nobody exchanges the entries of X and y.
+
+    Attributes
+    ----------
+    residuals : ndarray, shape (n,)
+        r_j = ½ℓ'(f_j, y_j) / n.
+    sums : ndarray, shape (m·s, d or more)
+        v_i.
+    """
+
+    def __init__(self, read_out, data, loss, m, s=1, *, fixed):
+        self.X, self.y, self.loss, self.m, self.fixed = data.X, data.y, loss, m, fixed
+        self._read_out, self._panels = read_out, Panels(data.X)
+        size = self._panels.count * PANEL
+        self._f, self._again, self._residuals = aligned(size), aligned(size), np.zeros(size)
+        self.residuals = self._residuals[: len(data.y)]
+        self.sums = aligned((m * s, self._panels.width))
+        self._blocks = pieces(m, max(1, MOST_BITS // (self._panels.count * s)))
+        self._bits = np.zeros((self._blocks[0][1] * s, self._panels.count), dtype=np.uint8)
+
+    def add_up(self, *network):
+        """Fill residuals and sums and return the risk; `network` are arrays of m or m·s rows.
+
+        The bits of as many particles as there is room for are kept; of those before them they are computed again.
+        """
+        if not self.fixed:
+            self._panels.fill(self.X)
+        self._f[:] = 0.0
+        for block in self._blocks:
+            bits = self._forward(block, network, self._f)
+        risk = _fill_residuals(self.loss, self._f, self.y, self.m, self.residuals)
+        for first, last in reversed(self._blocks):
+            if last < self.m:
+                bits = self._forward((first, last), network, self._again)
+            self.unmark(first, last, bits)
+            some = slice(first * len(self.sums) // self.m, last * len(self.sums) // self.m)
+            self._panels.active_sums(self._residuals, bits, self.sums[some])
+        return risk
+
+    def unmark(self, first, last, bits):
+        """Clear bits of the particles first, …, last − 1 that should not count; here there are none."""
+
+    def _forward(self, block, network, f):
+        first, last = block
+        some = [array[first * len(array) // self.m : last * len(array) // self.m] for array in network]
+        bits = self._bits[: (last - first) * len(self.sums) // self.m]
+        self._panels.forward(self._read_out, some, f, bits)
+        return bits
 
 
 def aligned(shape):

@@ -1,6 +1,6 @@
 """Three-layer networks: φ(θ, x) = a σ(Σ_k u_k σ(⟨W_k, x⟩)), θ = (a, u, W) ∈ R × R^s × R^{s×d} (Lazarus 2022, §2.4)."""
 
-from math import gcd
+import math
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from particleflow.jit import jit
 from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.measure import Layout
 from particleflow.models.edges import edges
-from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, can_multiply, multiply_panel
+from particleflow.models.relu_products import BLOCK, PANEL, ReluDrift, can_multiply, evaluate, multiply_panel
 from particleflow.models.two_hidden_layers import NOTHING, TwoHiddenLayers
 from particleflow.values import is_integer
 
@@ -71,9 +71,7 @@ class ThreeLayer(TwoHiddenLayers):
     def _mean_features(self, theta, X):
         if not can_multiply(self.activation):
             return super()._mean_features(theta, X)
-        panels = Panels(X, len(theta) * self.s)
-        panels.forward(_read_out, _block(self.s), *self._split(theta))
-        return panels.f[: len(X)] / len(theta)
+        return evaluate(_read_out, X, len(theta) * self.s, *self._split(theta)) / len(theta)
 
     def _make_drift(self, data, loss, m, *, fixed):
         if can_multiply(self.activation):
@@ -84,7 +82,7 @@ class ThreeLayer(TwoHiddenLayers):
         return f"ThreeLayer({self.s}, {self.activation.name!r})"
 
 
-class _ReluDrift:
+class _ReluDrift(ReluDrift):
     """The data part of ∇G for relu.
 
     With V_ik = Σ_j r_j 1[q_ij > 0] 1[z_ikj > 0] x_j, by homogeneity in both layers,
@@ -93,40 +91,32 @@ class _ReluDrift:
     """
 
     def __init__(self, data, loss, supports, *, fixed):
-        m, s = supports.shape
-        self.X, self.y, self.loss, self.fixed = data.X, data.y, loss, fixed
-        self.graph = edges(supports, m * s)
-        self.panels = Panels(data.X, m * s)
-        self.residuals = self.panels.residuals
-        self.sums = aligned((m * s, -(-data.X.shape[1] // PANEL) * PANEL))
+        super().__init__(_read_out, data, loss, *supports.shape, fixed=fixed)
+        self.graph, self.s = edges(supports, supports.size), supports.shape[1]
         self.hide(NOTHING, NOTHING)
 
     def hide(self, first, second):
         """Take the slope 0 at these kinks from now on: pairs of arrays (neuron, datum) and (cluster, datum)."""
         self.hidden = *first, *second
 
+    def unmark(self, first, last, bits):
+        """Clear the bits of hidden kinks."""
+        _unmark(*self.hidden, first, last, self.s, bits)
+
     def __call__(self, a, u, W, out):
-        if not self.fixed:
-            self.panels.fill(self.X)
-        self.panels.forward(_read_out, _block(u.shape[1]), a, u, W)
-        _hide(*self.hidden, u.shape[1], self.panels.bits)
-        risk = self.panels.fill_residuals(self.loss, self.y, len(a))
-        self.panels.active_sums(self.sums)
+        risk = self.add_up(a, u, W)
         _fill_gradient(a, u, W, self.sums, out)
         return risk
 
 
-def _block(s):
-    """Return how many clusters to take together, so that their neurons fill the registers."""
-    fitting = 6 // gcd(s, 6)
-    return fitting * max(1, BLOCK // (s * fitting))
-
-
 @jit
-def _read_out(columns, first, last, block, a, u, W, f, bits):
+def _read_out(columns, first, last, a, u, W, f, bits):
     """Add Σ_i a_i relu(q_ij) to f at the data of the panels first, …, last − 1; mark the neurons it goes through."""
     m, s = u.shape
     zero = zeros(8)
+    # clusters whose neurons fill the registers: multiples of six
+    block = 6 // math.gcd(s, 6)
+    block *= max(1, BLOCK // (s * block))
     z = np.empty(block * s * PANEL)
     for start in range(0, m, block):
         stop = min(start + block, m)
@@ -146,13 +136,15 @@ def _read_out(columns, first, last, block, a, u, W, f, bits):
 
 
 @jit
-def _hide(neuron, first_datum, cluster, second_datum, s, bits):
-    """Unmark neurons at data: those named, and all of the clusters named."""
+def _unmark(neuron, first_datum, cluster, second_datum, first, last, s, bits):
+    """Clear the bits of neurons at data, and of all neurons of clusters at data, for clusters first, …, last − 1."""
     for e in range(neuron.size):
-        bits[neuron[e], first_datum[e] // PANEL] &= ~(1 << (first_datum[e] % PANEL))
+        if first * s <= neuron[e] < last * s:
+            bits[neuron[e] - first * s, first_datum[e] // PANEL] &= ~(1 << (first_datum[e] % PANEL))
     for e in range(cluster.size):
-        for k in range(cluster[e] * s, (cluster[e] + 1) * s):
-            bits[k, second_datum[e] // PANEL] &= ~(1 << (second_datum[e] % PANEL))
+        if first <= cluster[e] < last:
+            for k in range((cluster[e] - first) * s, (cluster[e] + 1 - first) * s):
+                bits[k, second_datum[e] // PANEL] &= ~(1 << (second_datum[e] % PANEL))
 
 
 @jit

@@ -18,7 +18,7 @@ from particleflow.lanes import load, multiply_add, positive, ramp, spread, store
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
 from particleflow.models.products import SMALL, add_transposed_product, multiply
-from particleflow.models.relu_products import BLOCK, PANEL, Panels, aligned, can_multiply, multiply_panel
+from particleflow.models.relu_products import BLOCK, PANEL, ReluDrift, can_multiply, evaluate, multiply_panel
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import NONE, PATH_NORM, SMOOTH, add_regularizer
 
@@ -75,9 +75,7 @@ class TwoLayer:
         for start in range(0, len(X), rows):
             tile = slice(start, start + rows)
             if can_multiply(self.activation):
-                panels = Panels(X[tile], len(theta))
-                panels.forward(_read_out, theta)
-                f[tile] = panels.f[: len(X[tile])] / len(theta)
+                f[tile] = evaluate(_read_out, X[tile], len(theta), theta) / len(theta)
             else:
                 f[tile] = self.activation.value(X[tile] @ theta[:, 1:].T) @ theta[:, 0] / len(theta)
         return f
@@ -86,7 +84,7 @@ class TwoLayer:
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
         value = np.empty(m)
         if can_multiply(self.activation):
-            drift = _ReluDrift(data, loss.code, m, fixed=sliding)
+            drift = _ReluDrift(_read_out, data, loss.code, m, fixed=sliding)
         else:
             drift = _Drift(self.activation.code, data.X, data.y, loss.code, m)
 
@@ -129,21 +127,11 @@ class TwoLayer:
         return f"TwoLayer({self.activation.name!r})"
 
 
-class _ReluDrift:
-    """The data part of ∇G for relu; `fixed` data are those that nobody exchanges."""
-
-    def __init__(self, data, loss, m, *, fixed):
-        self.data, self.loss, self.fixed = data, loss, fixed
-        self.panels = Panels(data.X, m)
-        self.residuals = self.panels.residuals
-        self.sums = aligned((m, -(-data.X.shape[1] // PANEL) * PANEL))
+class _ReluDrift(ReluDrift):
+    """The data part of ∇G for relu."""
 
     def __call__(self, theta, out):
-        if not self.fixed:
-            self.panels.fill(self.data.X)
-        self.panels.forward(_read_out, theta)
-        risk = self.panels.fill_residuals(self.loss, self.data.y, len(theta))
-        self.panels.active_sums(self.sums)
+        risk = self.add_up(theta)
         _fill_gradient(theta, self.sums, out)
         return risk
 

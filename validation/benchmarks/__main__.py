@@ -52,9 +52,10 @@ def _parser():
 
 def _lines(name, result):
     lines = [f"{name}: {result['title']}"]
-    extra = f", {result['gflops']:.1f} Gflop/s" if result["gflops"] else ""
+    notes = [f"{result['gflops']:.1f} Gflop/s"] * (result["gflops"] > 0)
+    notes += [f"{result['megabytes']:.1f} MB beside data and particles"] * (result["megabytes"] > 0)
     for variant, time in sorted(result["seconds"].items(), key=lambda item: item[1]):
-        note = f"  ({result['megabytes']:.1f} MB asked for{extra})" if variant == "particleflow" else ""
+        note = f"  ({', '.join(notes)})" if variant == "particleflow" and notes else ""
         lines.append(f"    {variant:28s} {1e3 * time:10.3f} ms{note}")
     for bar in result["bars"]:
         figure = f"{bar['figure']:.2f} {bar['unit']}" if bar["unit"] else f"{bar['figure']:.2f} x {bar['against']}"

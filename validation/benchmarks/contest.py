@@ -51,6 +51,8 @@ class Contest:
         Units of work of one computation, for bars without a peer.
     flops : float
         Floating-point operations of one computation, 0 if of no interest.
+    memory : float
+        Bytes that our variant asked for, 0 if of no interest; see `traced`.
     """
 
     variants: dict[str, Callable]
@@ -58,6 +60,7 @@ class Contest:
     tolerance: float = 1e-10
     work: float = 1.0
     flops: float = 0.0
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ class Row:
     title: str
     prepare: Callable[[bool], Contest]
     bars: tuple[Bar, ...]
+
+
+def traced(make):
+    """Return what `make` returns, and the most memory in bytes that it held at a time beyond what was there before."""
+    make()  # what is loaded once and for all does not count
+    tracemalloc.start()
+    made = make()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return made, most
 
 
 def check_results(contest):
@@ -96,14 +109,9 @@ def seconds(contest, clock, rounds, least):
 
 def measure(row, *, quick, threads):
     """Run a row: return its times, its ratios to the bars, and how much memory our variant asked for."""
-    tracemalloc.start()
     contest = row.prepare(quick)
-    contest.variants[OURS]()
-    memory = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    for name, run in contest.variants.items():
-        if name != OURS:
-            run()
+    for run in contest.variants.values():
+        run()
     check_results(contest)
     # processor time ignores other jobs, but counts every thread
     clock = time.process_time if threads == 1 else time.perf_counter
@@ -112,7 +120,7 @@ def measure(row, *, quick, threads):
         "title": row.title,
         "seconds": times,
         "gflops": contest.flops / times[OURS] / 1e9,
-        "megabytes": memory / 1e6,
+        "megabytes": contest.memory / 1e6,
         "bars": [_against(bar, times, contest.work) for bar in row.bars],
     }
 

@@ -23,10 +23,12 @@ def contest(model, data, network, torch_steps):
     a, u, W = network
     energy = pf.EmpiricalEnergy(model, data, regularizer="none")
     particles = np.column_stack([a, u, W.reshape(len(a), -1)])
-    steps = {OURS: our_step(energy, particles), **torch_steps}
+    ours, memory = our_step(energy, particles)
+    steps = {OURS: ours, **torch_steps}
     variants = {name: step for name, (step, _) in steps.items()}
     variants["the two products"] = products(data[0], np.column_stack([np.zeros(len(W)), W]))
-    return Contest(variants, {name: result for name, (_, result) in steps.items()}, flops=4.0 * len(data[0]) * W.size)
+    results, flops = {name: result for name, (_, result) in steps.items()}, 4.0 * len(data[0]) * W.size
+    return Contest(variants, results, flops=flops, memory=memory)
 
 
 def three_layer(n, d, m, s, quick):

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 import particleflow as pf
-from validation.benchmarks.contest import OURS, Bar, Contest, Row
+from validation.benchmarks.contest import OURS, Bar, Contest, Row, traced
 from validation.benchmarks.torch_two_layer import torch_steps
 
 PENALTY, STEP = 1e-3, 1e-4
@@ -19,16 +19,25 @@ def problem(n, d, m):
 
 
 def our_step(energy, particles):
-    """Return a function that makes one explicit Euler step in place, and one that returns where the particles are."""
-    theta, out = particles.copy(), np.empty_like(particles)
-    velocity = energy.make_velocity(len(theta))
+    """Return a function that makes one explicit Euler step in place and one that returns the particles; and its memory.
+
+    That is everything which one evaluation of the velocity needs beside data and particles, in bytes.
+    """
+    theta = particles.copy()
+
+    def make():
+        velocity, out = energy.make_velocity(len(theta)), np.empty_like(theta)
+        velocity(theta, out)
+        return velocity, out
+
+    (velocity, out), memory = traced(make)
 
     def step():
         velocity(theta, out)
         np.multiply(out, STEP, out=out)
         np.add(theta, out, out=theta)
 
-    return step, lambda: theta
+    return (step, lambda: theta), memory
 
 
 def numpy_step(X, y, particles):
@@ -67,11 +76,13 @@ def contest(n, d, m, quick):
     """Return the contest of a shape; quick ones leave the compiled variants of PyTorch out."""
     X, y, particles = problem(n, d, m)
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=2 * PENALTY)
-    steps = {OURS: our_step(energy, particles), "numpy by hand": numpy_step(X, y, particles)}
+    ours, memory = our_step(energy, particles)
+    steps = {OURS: ours, "numpy by hand": numpy_step(X, y, particles)}
     steps |= torch_steps(X, y, particles, PENALTY, STEP, compiled=not quick)
     variants = {name: step for name, (step, _) in steps.items()}
     results = {name: result for name, (_, result) in steps.items()}
-    return Contest(variants | {"the two products": products(X, particles)}, results, flops=4.0 * n * m * d)
+    variants["the two products"] = products(X, particles)
+    return Contest(variants, results, flops=4.0 * n * m * d, memory=memory)
 
 
 def row(n, d, m, *bars):
