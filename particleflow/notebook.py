@@ -13,7 +13,8 @@ _WIDTH, _HEIGHT, _POINTS = 260, 110, 200
 _DECADES = 1.5  # an axis over so many powers of ten is logarithmic
 _CARD = (
     '<div style="display:flex;flex-wrap:wrap;gap:.6em 1.6em;align-items:flex-start;font-size:13px;line-height:1.45;'
-    'border:1px solid rgba(128,128,128,.4);border-radius:6px;padding:.7em 1em;margin:.3em 0;max-width:52em;overflow-wrap:anywhere">'
+    "border:1px solid rgba(128,128,128,.4);border-radius:6px;padding:.7em 1em;margin:.3em 0;"
+    'max-width:52em;overflow-wrap:anywhere">'
     '<div style="flex:1 1 20em;min-width:0">{title}<div style="display:grid;grid-template-columns:max-content '
     'minmax(0,1fr);gap:.1em .9em;margin-top:.4em">{rows}</div></div>{plot}</div>'
 )
