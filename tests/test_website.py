@@ -5,8 +5,6 @@ import pytest
 pytest.importorskip("sphinx", reason='needs pip install "particleflow[docs]"')
 pytest.importorskip("latex2mathml")
 
-from docutils import nodes
-
 import particleflow as pf
 from website.docstrings import _plain
 from website.links import links_of_site
@@ -14,21 +12,10 @@ from website.pages import NAVIGATION, ROOT, TOPICS, generated, reference, site_p
 from website.scripts import _set
 
 
-def marked(text):
-    marks = {"subscript": "↓{}", "superscript": "↑{}"}
-    return "".join(
-        node.astext() if isinstance(node, nodes.Text) else marks[node.tagname].format("{" + marked_children(node) + "}")
-        for node in _set(text)
-    )
-
-
-def marked_children(node):
-    return "".join(
-        child.astext()
-        if isinstance(child, nodes.Text)
-        else f"{'↓' if child.tagname == 'subscript' else '↑'}{{{marked_children(child)}}}"
-        for child in node.children
-    )
+def marked(nodes_):
+    """Return nodes as text, with ↓{} and ↑{} for what is set lower and higher."""
+    arrows = {"subscript": "↓{%s}", "superscript": "↑{%s}"}
+    return "".join(arrows.get(node.tagname, "%s") % (marked(node.children) or node.astext()) for node in nodes_)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +27,12 @@ def marked_children(node):
         ("m^(−1/2), e^(−2t), 2^−52", "m↑{−1/2}, e↑{−2t}, 2↑{−52}"),
         ("Σ_{k<l} δ_{θ_i}", "Σ↓{k<l} δ↓{θ↓{i}}"),
         ("a*_k and θ̇_i, ν_±", "a*↓{k} and θ̇↓{i}, ν↓{±}"),
-        ("min_s of D_S(m)", "min↓{s} of D↓{S}(m)"),
+        ("min_s of D_S(m), 1e-6", "min↓{s} of D↓{S}(m), 1e-6"),
         ("the test_error in step_size.py, _private, x ^ y", "the test_error in step_size.py, _private, x ^ y"),
     ],
 )
 def test_scripts(text, set_):
-    assert marked(text) == set_
+    assert marked(_set(text)) == set_
 
 
 def test_links_between_files_become_links_between_pages():

@@ -21,6 +21,8 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
+smartquotes_action = "D"  # dashes alone: ' is a prime here
+
 # the reference
 default_role = "py:obj"
 add_module_names = False

@@ -11,10 +11,16 @@ def setup(app):
 
 
 def _inline(translator, node):
-    translator.body.append(convert(node.astext()))
+    translator.body.append(_mathml(node, "inline"))
     raise nodes.SkipNode
 
 
 def _display(translator, node):
-    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
+    translator.body.append(f'<div class="formula">{_mathml(node, "block")}</div>')
     raise nodes.SkipNode
+
+
+def _mathml(node, display):
+    prime = "&#x02032;"  # as an exponent it would be a dot: the style sheet enlarges it
+    larger = f'<mo class="prime" lspace="0" rspace="0">{prime}</mo>'
+    return convert(node.astext(), display=display).replace(f"<mi>{prime}</mi>", larger)

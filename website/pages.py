@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import re
 from pathlib import Path, PurePosixPath
 
 from sphinx.pycode import ModuleAnalyzer
@@ -227,12 +228,12 @@ def _command_line():
 
 def _names(action):
     value = "" if action.nargs == 0 else f" {action.metavar or '|'.join(action.choices)}"
-    names = " ".join(action.option_strings[-1:]) or action.metavar
+    names = ", ".join(action.option_strings) or action.metavar
     return f"`{names}{value if action.option_strings else ''}`".replace("|", "\\|")
 
 
 def _escaped(text):
-    return text.replace("|", "\\|")
+    return re.sub(r"(--[\w-]+)", r"`\1`", text.replace("|", "\\|"))
 
 
 # --- the reference ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Indices and exponents: θ_i, R^{s×d} and e^(−2t), as they are written in text, set lower and higher on the site."""
+"""Indices and exponents: θ_i, R^{s×d} and e^(−2t), as they are written in text, set lower and higher on the site.
+
+Numbers like 1e-6 are kept in one piece.
+"""
 
 import re
 
@@ -11,6 +14,7 @@ _SCRIPT = re.compile(
     r"(?<=[\w)\]‖⟩'*\u0300-\u036f∂∇Σ∫Π])(?<![A-Za-z]{3})(?<![A-Za-z]_)([_^])"
     rf"({_NESTED}|\([^()\s]*\)|[−±+]?[^\W_]+[*']?|[−±+])"
     r"|(?<=\bmin|\bmax|\bsup)(_)([^\W_]+)"
+    r"|(\d[\d.]*e-\d+)"
 )
 _POWER = re.compile(r"\(([−\d][^,]*)\)")
 
@@ -41,6 +45,11 @@ def _set(text):
     """Return text as nodes."""
     found, position = [], 0
     for match in _SCRIPT.finditer(text):
+        if match[5]:
+            number = nodes.inline("", match[5], classes=["number"])
+            found += [nodes.Text(text[position : match.start()]), number]
+            position = match.end()
+            continue
         mark, script = (match[1], match[2]) if match[1] else (match[3], match[4])
         if mark == "_" and script.startswith("("):
             continue
