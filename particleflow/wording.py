@@ -5,7 +5,8 @@ def model(table, particles):
     """Return the table ``model`` of a configuration, and the number of particles, as text."""
     if table["kind"] == "particles":
         return f"{particles} particles in dimension {table['d']}"
-    text = f"{table['kind']}, {table['activation']}, {particles} particles"
+    known = [table[name] for name in ("kind", "activation") if name in table]  # a model of the user's may have neither
+    text = ", ".join([*known, f"{particles} particles"])
     return f"{text} of {table['s']} sub-neurons" if "s" in table else text
 
 

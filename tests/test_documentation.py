@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import particleflow as pf
+from particleflow.cli import main
+from validation import choosing
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -54,9 +56,27 @@ def test_its_flow_is_what_the_page_says(extending):
         assert np.abs(trajectory.observables["balance"]).max() < 1e-7
 
 
+def test_the_command_line_knows_what_it_can_of_it(extending, capsys):
+    path = str(extending["folder"] / "bumps.h5")
+    assert main(["show", path]) == 0
+    assert "bumps, 100 particles" in capsys.readouterr().out
+    assert main(["report", path, "-o", str(extending["folder"] / "bumps.html")]) == 0
+    assert main(["resume", path]) == 2
+    result = pf.solve(extending["energy"], extending["start"], 60.0, file=path, resume=True)
+    assert result.status == "finished"
+
+
 def test_an_observer_of_ones_own_records_and_stops(extending):
     result, start = extending["result"], extending["start"]
     assert result.status == "budget"
     assert "a particle has come 2." in result.message
     assert result.observables["travelled"][0] == 0
     assert result.observables["travelled"][-1] == pytest.approx(pf.w2(result.measure, start))
+
+
+def test_the_table_of_methods_has_a_row_for_each():
+    rows = list(choosing.rows("erf", t_end=0.1))
+    assert [row[0] for row in rows] == [method for method, _ in choosing.WAYS]
+    error = {(row[0], row[1]): float(row[4]) for row in rows}
+    assert error["dopri5", "rtol = 1e-08"] < 1e-6
+    assert error["rk4", "step = 0.02"] < error["heun", "step = 0.02"] < error["euler", "step = 0.02"]

@@ -17,7 +17,7 @@ extensions = [
 exclude_patterns = ["static"]
 
 # Markdown as code hosts read it
-myst_enable_extensions = ["dollarmath"]
+myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
