@@ -1,8 +1,9 @@
-# make demo: fit a real data set and draw the figures.   make test: style, tests and the ledger of claims.   make clean: forget both.
+# make demo: fit a real data set and draw the figures.   make test: style, site, tests and the ledger of claims.
+# make docs: the documentation as a site, in site/.   make clean: forget all of it.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo docs test clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -13,7 +14,11 @@ demo: .venv/installed
 	@echo
 	@echo "The figures are in demo/; start with demo/treasury_bill-fit.png and demo/treasury_bill.gif."
 
-test: .venv/installed-test
+docs: .venv/installed-docs
+	$(BIN)/python -m website
+	@echo "The documentation is in site/; start with site/index.html."
+
+test: .venv/installed-test docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@echo "The tests take about five minutes, most of it compiling; the ledger of claims comes last and takes two."
@@ -31,5 +36,10 @@ test: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@
 
+.venv/installed-docs: .venv/installed
+	@echo "Installing what the documentation needs."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site

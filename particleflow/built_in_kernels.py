@@ -206,6 +206,7 @@ PAIR_KERNELS = {
     "gaussian-mmd": BuiltIn(gaussian_mmd),
     "dirichlet": BuiltIn(dirichlet, dimension=1, period=1.0),
 }
+"""The pair kernels by name, as `particleflow.build_kernel` and configurations take them."""
 
 
 def build_kernel(name, parameters, d):

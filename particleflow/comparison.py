@@ -5,8 +5,9 @@ import numpy as np
 from particleflow.analysis import cloud_distance
 from particleflow.errors import InvalidInput
 from particleflow.neurons import effective_neurons
-from particleflow.summary import number, plain
+from particleflow.summary import plain
 from particleflow.toml import differences
+from particleflow.wording import number
 
 
 def function_difference(trajectory, other, inputs=None, *, frame=-1, other_frame=-1):

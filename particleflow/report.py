@@ -18,8 +18,9 @@ from particleflow.overlays import OVERLAYS
 from particleflow.player import SCRIPT, STYLE, player
 from particleflow.plot_style import NotApplicable
 from particleflow.plotting import FIGURES
-from particleflow.summary import number, summarize, to_text
+from particleflow.summary import summarize, to_text
 from particleflow.web_page import figure_svg, html_file, html_page, write_html
+from particleflow.wording import number
 
 _STYLE = (
     STYLE

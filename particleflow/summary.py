@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from particleflow import wording
 from particleflow.integrators.tableaus import EULER, TABLEAUS
 from particleflow.methods import RTOL
+from particleflow.wording import number
 
 
 def summarize(trajectory):
@@ -56,8 +58,8 @@ def to_text(summary):
     rows = [
         ("file", summary["file"]),
         ("status", f"{summary['status']}: {summary['message']}"),
-        ("model", _model(summary["model"], summary["particles"])),
-        ("energy", _energy(summary["loss"])),
+        ("model", wording.model(summary["model"], summary["particles"])),
+        ("energy", wording.energy(summary["loss"])),
     ]
     if summary["data"]:
         data = summary["data"]
@@ -106,48 +108,6 @@ def _method(summary):
     if birth := summary.get("birth"):
         text += f", every {birth['every']:g} up to {birth.get('particles', 1)} births"
     return text + (", the energy never rises" if summary.get("monotone") else "")
-
-
-def _model(model, particles):
-    if model["kind"] == "particles":
-        return f"{particles} particles in dimension {model['d']}"
-    text = f"{model['kind']}, {model['activation']}, {particles} particles"
-    return f"{text} of {model['s']} sub-neurons" if "s" in model else text
-
-
-def _energy(table):
-    if "loss" in table:
-        text = f"{table['loss']} loss + {table['strength']:g} × {table['regularizer']}"
-        if penalty := table.get("synchronization"):
-            text += f" + {penalty['strength']:g} × {penalty['term']} of the rows {penalty['rows']}"
-        return f"{text}, {table['kernel']} kernel{_metric(table)}"
-    given = table.get("parameters", {})
-    if table["kernel"] == "pair":
-        names, given = f"field {table['field']}, interaction {table['interaction']}", {"parameters": given}
-    else:
-        names = f"{table['kernel']} kernel"
-    total = [f"{table['strength']:g} × total mass"] if "strength" in table else []
-    return ", ".join([names, *(f"{name} {_parameter(value)}" for name, value in given.items()), *total]) + _metric(
-        table
-    )
-
-
-def _metric(table):
-    rates = table.get("metric")
-    return f", metric of rates {rates['masses']:g} (masses), {rates['positions']:g} (positions)" if rates else ""
-
-
-def _parameter(value):
-    if not isinstance(value, list):
-        return f"{value:g}"
-    if len(value) > 4 or any(isinstance(item, list) for item in value):
-        return f"({len(value)} of them)"
-    return f"({', '.join(map(_parameter, value))})"
-
-
-def number(value):
-    """Return a number, or None for one that is not finite, as text."""
-    return "not finite" if value is None else f"{value:.6g}"
 
 
 def plain(value):

@@ -12,6 +12,7 @@ from particleflow.errors import InvalidInput, TrajectoryError
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import is_journaled, recover
 from particleflow.measure import EmpiricalMeasure, Layout
+from particleflow.notebook import card, observables_table
 from particleflow.toml import loads
 
 FORMAT, FORMAT_VERSION = "particleflow-trajectory", 2
@@ -178,6 +179,22 @@ class Trajectory:
 
         return self._stable(read)
 
+    def to_pandas(self):
+        """Return the observables as a table of pandas: one row a frame, with the flow time as index.
+
+        Every observable is a number a frame, hence one column.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        MissingPackage
+            If pandas is not installed.
+        """
+        return observables_table(self)
+
     @cached_property
     def checkpoint(self):
         """What the integrator knew at the last frame, a dict: the `State.memory` of `particleflow.integrators.state`.
@@ -248,6 +265,9 @@ class Trajectory:
 
     def __exit__(self, *_):
         self.close()
+
+    def _repr_html_(self):
+        return card(self)
 
     def __repr__(self):
         return (

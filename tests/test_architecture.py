@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
-    ("errors", "jit", "lanes", "threads", "toml"),
+    ("errors", "jit", "lanes", "threads", "toml", "wording"),
     ("values",),
     (
         "measure",
@@ -19,6 +19,7 @@ LEVELS = (
         "activations",
         "losses",
         "metrics",
+        "notebook",
         "regularizers",
         "datasets",
         "entropy",

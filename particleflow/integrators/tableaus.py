@@ -154,6 +154,7 @@ DOPRI5 = Tableau(
 )
 
 TABLEAUS = {tableau.name: tableau for tableau in (EULER, HEUN, RK4, BS23, DOPRI5)}
+"""The Runge–Kutta methods by name, as `particleflow.solve` takes them; a `Tableau` of one's own will do as well."""
 
 
 def get_tableau(name):
