@@ -134,9 +134,12 @@ def solve_free(gram, target, y, free):
 
 @jit
 def settle_on_kinks(
-    theta, velocity, z_before, z_ahead, z_after, crossings, kinks, squares, jumps, held, fraction, contacts
+    theta, velocity, z_before, z_ahead, z_after, kinks, squares, jumps, held, fraction, contacts
 ):
-    """Fill `contacts` with the kinks one particle slides along after a step; return their number and if it changed."""
+    """Fill `contacts` with the kinks one particle slides along after a step; return their number and if it changed.
+
+    The kinks must be all those that it crossed and those it is held at.
+    """
     d = kinks.shape[1]
     a = theta[0]
     w = theta[1:].copy()
@@ -156,17 +159,17 @@ def settle_on_kinks(
             rank = _extend(basis, rank, kinks[j])
         else:
             moved = True
-    crossed = np.empty(crossings, dtype=np.int64)
-    when = np.empty(crossings)
+    crossed = np.empty(z_before.size, dtype=np.int64)
+    when = np.empty(z_before.size)
     q = 0
     for j in range(z_before.size):
         active = z_before[j] > 0.0
         if (active != (z_after[j] > 0.0)) | (active != (z_ahead[j] > 0.0)):
             beyond = z_after[j] if active != (z_after[j] > 0.0) else z_ahead[j]
-            crossed[q] = -1 if _contains(held, j) else j
+            crossed[q] = -1 if contains(held, j) else j
             when[q] = z_before[j] / (z_before[j] - beyond)
             q += 1
-    for q in np.argsort(when, kind="mergesort"):
+    for q in np.argsort(when[:q], kind="mergesort"):
         j = crossed[q]
         if j < 0:
             continue
@@ -266,7 +269,8 @@ def _extend(basis, rank, x):
 
 
 @jit
-def _contains(items, value):
+def contains(items, value):
+    """Return whether a value is among some numbers."""
     found = False
     for item in items:
         found = found or item == value

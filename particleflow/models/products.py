@@ -1,4 +1,4 @@
-"""Matrix products inside compiled kernels: BLAS, or plain loops where the shared dimension is small."""
+"""Products inside compiled kernels: BLAS, or plain loops where the shared dimension is small."""
 
 import numpy as np
 
@@ -6,6 +6,15 @@ from particleflow.jit import jit
 
 SMALL = 8
 """Up to this dimension plain loops beat a BLAS call."""
+
+
+@jit
+def dot(x, y):
+    """Return ⟨x, y⟩ of two short vectors."""
+    total = 0.0
+    for k in range(x.size):
+        total += x[k] * y[k]
+    return total
 
 
 @jit

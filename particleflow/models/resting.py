@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
+from particleflow.models.products import dot
 from particleflow.regularizers import NORM, PATH_NORM, SCALED_SQUARED_NORM
 
 # In the place of the number of a datum: the kink of the regulariser, w = 0, and neither.
@@ -26,7 +27,7 @@ def _bends_at_a_zero(regularizer):
 @jit
 def _pull_to_a_zero(theta, regularizer, weight):
     """Return (λ/2) V / |a|, by which V = |a|‖w‖ or |a|‖w‖² drives a to 0."""
-    square = np.sum(theta[1:] ** 2)
+    square = dot(theta[1:], theta[1:])
     return weight * (math.sqrt(square) if regularizer == PATH_NORM else square)
 
 
@@ -37,7 +38,7 @@ def resting_place(held, before, ahead, theta, velocity, free, kinks, jumps, regu
     `held` is where it rested before; `free` its plain velocity if that was at w = 0.
     """
     if held == REST:
-        still = np.sum(velocity * velocity) == 0.0 or (_bends_at_a_zero(regularizer) and velocity[0] == 0.0)
+        still = dot(velocity, velocity) == 0.0 or (_bends_at_a_zero(regularizer) and velocity[0] == 0.0)
         return REST if still else NOWHERE
     if held == ORIGIN:
         share = weight if regularizer == PATH_NORM else 0.0
@@ -56,8 +57,8 @@ def slide_at_rest(theta, velocity, regularizer, weight):
     if _bends_at_a_zero(regularizer) and theta[0] == 0.0:
         share = _pull_to_a_zero(theta, regularizer, weight)
         velocity[0] = math.copysign(max(0.0, abs(velocity[0]) - share), velocity[0])
-    elif regularizer == NORM and np.sum(theta * theta) == 0.0:
-        size = math.sqrt(np.sum(velocity * velocity))
+    elif regularizer == NORM and dot(theta, theta) == 0.0:
+        size = math.sqrt(dot(velocity, velocity))
         velocity *= max(0.0, 1.0 - weight / size) if size > 0.0 else 0.0
 
 
@@ -67,7 +68,7 @@ def _meets_rest(before, ahead, theta, regularizer):
     if _bends_at_a_zero(regularizer):
         return before[0] * theta[0] < 0.0 or before[0] * ahead[0] < 0.0
     if regularizer == NORM:
-        return np.sum(before * theta) < 0.0 or np.sum(before * ahead) < 0.0
+        return dot(before, theta) < 0.0 or dot(before, ahead) < 0.0
     return False
 
 
@@ -80,9 +81,9 @@ def _comes_to_rest(theta, velocity, regularizer, weight):
         if rests:
             theta[0] = 0.0
     else:
-        size = math.sqrt(np.sum(theta * theta))
+        size = math.sqrt(dot(theta, theta))
         free = velocity + (weight / size if size > 0.0 else 0.0) * theta
-        rests = np.sum(free * free) < weight * weight
+        rests = dot(free, free) < weight * weight
         if rests:
             theta[:] = 0.0
     return rests
@@ -91,14 +92,14 @@ def _comes_to_rest(theta, velocity, regularizer, weight):
 @jit
 def _meets_origin(before, ahead, theta, velocity):
     """Return whether w ran through 0, or set out to, and is driven back."""
-    back = np.sum(before[1:] * theta[1:]) < 0.0 or np.sum(before[1:] * ahead[1:]) < 0.0
-    return back and theta[0] != 0.0 and np.sum(velocity[1:] * theta[1:]) < 0.0
+    back = dot(before[1:], theta[1:]) < 0.0 or dot(before[1:], ahead[1:]) < 0.0
+    return back and theta[0] != 0.0 and dot(velocity[1:], theta[1:]) < 0.0
 
 
 @jit
 def _hold_at_origin(theta, direction):
     """Put w at 0, but for its direction."""
-    theta[1:] = (TINY * abs(theta[0]) / math.sqrt(np.sum(direction * direction))) * direction
+    theta[1:] = (TINY * abs(theta[0]) / math.sqrt(dot(direction, direction))) * direction
 
 
 @jit
@@ -108,17 +109,19 @@ def stays_at_origin(theta, free, kinks, jumps, share):
     Near w = 0 the direction moves infinitely fast, to a minimum of the potential on the sphere. It is followed by a
     small turn a step; when the way out goes down, the direction is turned until it is the steepest one nearby.
     """
-    direction = theta[1:] / math.sqrt(np.sum(theta[1:] ** 2))
+    direction = theta[1:] / math.sqrt(dot(theta[1:], theta[1:]))
     velocity = free[1:].copy()
-    leaves = np.sum(velocity * direction) > 0.0
-    base = velocity + share * abs(theta[0]) * direction - _share_of_kinks(direction, theta[0], kinks, jumps)
+    leaves = dot(velocity, direction) > 0.0
+    base = velocity + share * abs(theta[0]) * direction
+    if leaves:
+        base -= _share_of_kinks(direction, theta[0], kinks, jumps)
     for turn in range(_TURNS if leaves else 1):
-        along = velocity - np.sum(velocity * direction) * direction
-        size = math.sqrt(np.sum(velocity * velocity))
+        along = velocity - dot(velocity, direction) * direction
+        size = math.sqrt(dot(velocity, velocity))
         if size == 0.0:
             break
         direction += (0.1 / (1.0 + 0.1 * turn) / size) * along
-        direction /= math.sqrt(np.sum(direction * direction))
+        direction /= math.sqrt(dot(direction, direction))
         if leaves:
             velocity = base + _share_of_kinks(direction, theta[0], kinks, jumps) - share * abs(theta[0]) * direction
     _hold_at_origin(theta, direction)
@@ -130,6 +133,7 @@ def _share_of_kinks(direction, a, kinks, jumps):
     """Return −a Σ r_j x_j over the data that are active in a direction."""
     total = np.zeros(direction.size)
     for j in range(kinks.shape[0]):
-        if np.sum(direction * kinks[j]) > 0.0:
-            total -= a * jumps[j] * kinks[j]
+        if dot(direction, kinks[j]) > 0.0:
+            for k in range(total.size):
+                total[k] -= a * jumps[j] * kinks[j, k]
     return total

@@ -16,7 +16,7 @@ step they are fixed, and `slide` replaces the velocities of the particles in con
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.kinks import least_norm, settle_on_kinks
+from particleflow.models.kinks import contains, least_norm, settle_on_kinks
 from particleflow.models.products import multiply
 from particleflow.models.resting import NOWHERE, ORIGIN, REST, resting_place, slide_at_rest
 from particleflow.regularizers import PATH_NORM
@@ -87,22 +87,7 @@ class SlidingVelocity:
             Whether particles or contacts changed, so that the velocity has to be evaluated anew.
         """
         self._gather()
-        count, changed = find_contacts(
-            before,
-            ahead,
-            theta,
-            velocity,
-            self._kinks,
-            self._transposed,
-            self._squares,
-            self._jumps,
-            *self._regularizer,
-            self._at_origin,
-            *self.contacts,
-            self._fractions,
-            self._free,
-            *self._found,
-        )
+        count, changed = self._find((before, ahead, theta, velocity))
         if changed:
             self.hold(tuple(found[:count].copy() for found in self._found))
         return changed
@@ -117,9 +102,17 @@ class SlidingVelocity:
         stay = ~np.isin(self.contacts[0], particles)
         self.hold(tuple(numbers[stay] for numbers in self.contacts))
 
+    def _find(self, clouds):
+        return find_contacts(clouds, self._transposed, *self._circumstances())
+
+    def _circumstances(self):
+        """Return what `find_contacts` and `settle_particle` call field, rules, held and found."""
+        field = self._kinks, self._squares, self._jumps
+        held = *self.contacts, self._fractions, self._free
+        return field, (*self._regularizer, self._at_origin), held, self._found
+
     def _gather(self):
-        if len(self._kinks):
-            self._jumps[:] = np.bincount(self._kink_of, self._residuals, len(self._kinks))
+        add_jumps(self._kink_of, self._residuals, self._jumps)
 
 
 @jit
@@ -160,89 +153,101 @@ def slide(theta, out, kinks, squares, jumps, regularizer, weight, owner, kink, f
 
 
 @jit
-def find_contacts(
-    before,
-    ahead,
-    theta,
-    velocity,
-    kinks,
-    transposed,
-    squares,
-    jumps,
-    regularizer,
-    weight,
-    at_origin,
-    owner,
-    kink,
-    fraction,
-    free,
-    new_owner,
-    new_kink,
-):
-    """Fill new_owner and new_kink with the contacts after a step; return their number and whether anything changed."""
-    m = theta.shape[0]
-    g, d = kinks.shape
+def find_contacts(clouds, transposed, field, rules, held, found):
+    """Fill `found` with the contacts after a step; return their number and whether anything changed.
+
+    The tuples: clouds (before, ahead, theta, velocity); field (kinks, squares, jumps); rules (code of V, λ/2, whether
+    particles may rest at w = 0); held (owner, kink, fraction, free); found (owner, kink).
+    """
+    before, ahead, theta, _ = clouds
+    owner, kink = held[:2]
+    m, g = theta.shape[0], transposed.shape[1]
     rows = 16
-    z_before = np.empty((rows, g))
-    z_ahead = np.empty((rows, g))
-    z_after = np.empty((rows, g))
-    found = 0
+    tiles = np.empty((3, rows, g))
+    names = np.empty(g, dtype=np.int64)
+    z = np.empty((3, g))
+    total = 0
     changed = False
-    position = 0
+    last = 0
     for start in range(0, m, rows):
         count = min(rows, m - start)
-        multiply(np.ascontiguousarray(before[start : start + count, 1:]), transposed, z_before[:count])
-        multiply(np.ascontiguousarray(ahead[start : start + count, 1:]), transposed, z_ahead[:count])
-        multiply(np.ascontiguousarray(theta[start : start + count, 1:]), transposed, z_after[:count])
+        multiply(np.ascontiguousarray(before[start : start + count, 1:]), transposed, tiles[0, :count])
+        multiply(np.ascontiguousarray(ahead[start : start + count, 1:]), transposed, tiles[1, :count])
+        multiply(np.ascontiguousarray(theta[start : start + count, 1:]), transposed, tiles[2, :count])
         for local in range(count):
             i = start + local
-            first = position
-            while position < owner.size and owner[position] == i:
-                position += 1
-            held = kink[first] if position > first and kink[first] < 0 else NOWHERE
-            rest = resting_place(
-                held,
-                before[i],
-                ahead[i],
-                theta[i],
-                velocity[i],
-                free[i],
-                kinks,
-                jumps,
-                regularizer,
-                weight,
-                at_origin,
-            )
-            changed = changed or rest != held
-            if rest != NOWHERE:
-                new_owner[found] = i
-                new_kink[found] = rest
-                found += 1
-            if rest != NOWHERE or held == ORIGIN:
-                continue
-            if held == REST:
-                first = position
-            crossings = 0
+            first = last
+            while last < owner.size and owner[last] == i:
+                last += 1
+            involved = last - first
             for j in range(g):
-                active = z_before[local, j] > 0.0
-                crossings += (active != (z_after[local, j] > 0.0)) | (active != (z_ahead[local, j] > 0.0))
-            if crossings == 0 and position == first:
-                continue
-            added, moved = settle_on_kinks(
-                theta[i],
-                velocity[i],
-                z_before[local],
-                z_ahead[local],
-                z_after[local],
-                crossings,
-                kinks,
-                squares,
-                jumps,
-                kink[first:position],
-                fraction[first:position],
-                new_kink[found : found + d - 1],
-            )
-            new_owner[found : found + added] = i
-            found += added
+                involved += crossed(tiles[0, local, j], tiles[1, local, j], tiles[2, local, j])
+            q = 0
+            for j in range(g if involved > 0 else 0):
+                sides = tiles[0, local, j], tiles[1, local, j], tiles[2, local, j]
+                if crossed(*sides) or contains(kink[first:last], j):
+                    names[q] = j
+                    for t in range(3):
+                        z[t, q] = sides[t]
+                    q += 1
+            total, moved = settle_particle(i, first, last, clouds, names[:q], z, field, rules, held, found, total)
             changed = changed or moved
-    return found, changed
+    return total, changed
+
+
+@jit
+def crossed(before, ahead, after):
+    """Return whether a product changes its side on the way, or on the way that the velocity set out on."""
+    active = before > 0.0
+    return (active != (after > 0.0)) | (active != (ahead > 0.0))
+
+
+@jit
+def settle_particle(i, first, last, clouds, names, z, field, rules, held, found, total):
+    """Append the contacts of particle i after a step to `found`; return their new number and if its own changed.
+
+    It was held by the contacts first..last−1. `names` are the kinks it crossed and those it slides along, in ascending
+    order, and z[:, :names.size] its products with them before, ahead and after. The tuples: see `find_contacts`.
+    """
+    before, ahead, theta, velocity = clouds
+    kinks, squares, jumps = field
+    _, kink, fraction, free = held
+    new_owner, new_kink = found
+    was = kink[first] if last > first and kink[first] < 0 else NOWHERE
+    rest = resting_place(was, before[i], ahead[i], theta[i], velocity[i], free[i], kinks, jumps, *rules)
+    if rest != NOWHERE:
+        new_owner[total] = i
+        new_kink[total] = rest
+        return total + 1, rest != was
+    if was == ORIGIN or names.size == 0:
+        return total, rest != was
+    if was == REST:
+        first = last
+    place = np.searchsorted(names, kink[first:last])
+    room = new_kink[total : total + kinks.shape[1] - 1]
+    added, moved = settle_on_kinks(
+        theta[i],
+        velocity[i],
+        z[0, : names.size],
+        z[1, : names.size],
+        z[2, : names.size],
+        kinks[names],
+        squares[names],
+        jumps[names],
+        place,
+        fraction[first:last],
+        room,
+    )
+    for q in range(added):
+        new_owner[total + q] = i
+        room[q] = names[room[q]]
+    return total + added, moved or rest != was
+
+
+@jit
+def add_jumps(kink_of, residuals, jumps):
+    """Fill `jumps` with the sums of the residuals at each kink; −1 stands for no kink."""
+    jumps[:] = 0.0
+    for j in range(residuals.size):
+        if kink_of[j] >= 0:
+            jumps[kink_of[j]] += residuals[j]

@@ -20,6 +20,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.kinks import solve_free
+from particleflow.models.products import dot
 
 # A cloud in contact is put this far on one side, relative to the terms of the left-hand side, beyond rounding.
 OFFSET = 1e-12
@@ -29,15 +30,6 @@ NOTHING = 1e-50
 _INDEPENDENT = 1e-8
 # Newton's steps back onto the surfaces.
 _STEPS = 8
-
-
-@jit
-def dot(x, y):
-    """Return ⟨x, y⟩ of two short vectors."""
-    total = 0.0
-    for k in range(x.size):
-        total += x[k] * y[k]
-    return total
 
 
 @jit

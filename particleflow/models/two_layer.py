@@ -17,6 +17,7 @@ from particleflow.jit import jit
 from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
+from particleflow.models.plane_sliding import plane_velocity
 from particleflow.models.products import SMALL, add_transposed_product, multiply
 from particleflow.models.relu_products import BLOCK, PANEL, ReluDrift, can_multiply, evaluate, multiply_panel
 from particleflow.models.sliding import SlidingVelocity
@@ -82,6 +83,8 @@ class TwoLayer:
 
     def make_velocity(self, data, loss, regularizer, strength, m, *, sliding=True):
         """Return the compiled velocity of m particles; see `particleflow.models.base.Model`."""
+        if sliding and self.activation.code == RELU and data.X.shape[1] == 2:
+            return plane_velocity(data.X, data.y, loss.code, regularizer.code, 0.5 * strength, m)
         value = np.empty(m)
         if can_multiply(self.activation):
             drift = _ReluDrift(_read_out, data, loss.code, m, fixed=sliding)
