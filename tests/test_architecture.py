@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
-    ("errors", "jit", "lanes", "threads", "toml", "wording"),
+    ("errors", "jit", "lanes", "prefetching", "threads", "toml", "wording"),
     ("values",),
     (
         "measure",

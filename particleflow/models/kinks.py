@@ -133,9 +133,7 @@ def solve_free(gram, target, y, free):
 
 
 @jit
-def settle_on_kinks(
-    theta, velocity, z_before, z_ahead, z_after, kinks, squares, jumps, held, fraction, contacts
-):
+def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares, jumps, held, fraction, contacts):
     """Fill `contacts` with the kinks one particle slides along after a step; return their number and if it changed.
 
     The kinks must be all those that it crossed and those it is held at.

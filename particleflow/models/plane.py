@@ -19,6 +19,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.losses import half_derivatives, loss_values
+from particleflow.models.relu_products import aligned
 from particleflow.prefetching import AHEAD, prefetch
 from particleflow.regularizers import add_regularizer
 
@@ -59,7 +60,7 @@ class SortedPlane:
         rows = np.concatenate([rows, 4 + np.flatnonzero(zero)])
         self.order = np.maximum(rows - 4, -1)
         self.axes = np.append(np.flatnonzero(rows < 4), circle)
-        self.table, self.prefix = _aligned(len(rows), 4), _aligned(len(rows), 2)
+        self.table, self.prefix = aligned((len(rows), 4)), aligned((len(rows), 2))
         self.table[:, :_CHANGE] = candidates[rows]
 
     def empty_ranges(self, m):
@@ -104,7 +105,9 @@ class PlaneVelocity:
         """Fill out (m, 3) with −∇G(θ_i); return the parts of the energy."""
         plane = self.plane
         data = self._targets, self._shares, self.residuals
-        risk, mean = step(*self._codes, plane.table, plane.prefix, plane.axes, *self.ranges, *data, self._weight, theta, out)
+        risk, mean = step(
+            *self._codes, plane.table, plane.prefix, plane.axes, *self.ranges, *data, self._weight, theta, out
+        )
         return {"risk": risk, "regularization": 2.0 * self._weight * mean}
 
 
@@ -131,17 +134,8 @@ def angular_order(X):
     return np.lexsort((quotient, 2 * quadrant + steep))
 
 
-def _aligned(rows, columns):
-    """Return zeros of which no row lies in two cache lines, for 1, 2, 4 or 8 columns."""
-    memory = np.zeros(rows * columns + 8)
-    start = (-memory.ctypes.data % 64) // 8
-    return memory[start : start + rows * columns].reshape(rows, columns)
-
-
 @jit
-def step(
-    loss, regularizer, table, prefix, axes, begins, ends, targets, shares, residuals, weight, theta, out
-):
+def step(loss, regularizer, table, prefix, axes, begins, ends, targets, shares, residuals, weight, theta, out):
     """Fill out (m, 3) with −∇G and residuals with ½ℓ'_j / n; return the risk and the mean of V."""
     m = theta.shape[0]
     base = _scatter(table, axes, begins, ends, theta)
@@ -257,8 +251,8 @@ def _gather(prefix, begins, ends, theta, first, whole, out):
 
 @jit
 def is_active(table, row, w0, w1):
-    """Return whether ⟨w, x⟩ > 0 as the plain sums compute it, the last addition fused where the machine can."""
-    return w1 * table[row, 1] + w0 * table[row, 0] > 0.0
+    """Return whether ⟨w, x⟩ > 0 as the plain sums compute it: with this order, one product is fused with the addition."""
+    return w0 * table[row, 0] + w1 * table[row, 1] > 0.0
 
 
 @jit

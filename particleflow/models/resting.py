@@ -52,6 +52,16 @@ def resting_place(held, before, ahead, theta, velocity, free, kinks, jumps, regu
 
 
 @jit
+def may_rest(before, ahead, theta, i):
+    """Return whether particle i, which does not rest, may come to do so: all other cases are decided by this alone."""
+    a, w0, w1 = before[i, 0], 0.0, 0.0
+    for k in range(1, theta.shape[1]):
+        w0 += before[i, k] * theta[i, k]
+        w1 += before[i, k] * ahead[i, k]
+    return (a * theta[i, 0] <= 0.0) | (a * ahead[i, 0] <= 0.0) | (w0 <= 0.0) | (w1 <= 0.0)
+
+
+@jit
 def slide_at_rest(theta, velocity, regularizer, weight):
     """Subtract from the velocity of a particle at rest on the kink of V the share that makes it least."""
     if _bends_at_a_zero(regularizer) and theta[0] == 0.0:

@@ -1,0 +1,187 @@
+"""Two-layer relu networks in the plane: ranges of sorted inputs against sums over all pairs."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import particleflow as pf
+from particleflow.losses import LOSSES
+from particleflow.models.plane import SortedPlane, angular_order, find_range, predict
+from particleflow.models.plane_sliding import PlaneSlidingVelocity
+from particleflow.models.sliding import SlidingVelocity
+from particleflow.regularizers import REGULARIZERS
+
+AXES = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+
+
+def both(energy, theta):
+    """Return velocity and parts of the ranges, and those of the sums over all pairs."""
+    velocities = (
+        energy.make_velocity(len(theta)),
+        energy.model.make_velocity(
+            energy.data, energy.loss, energy.regularizer, energy.strength, len(theta), sliding=False
+        ),
+    )
+    assert isinstance(velocities[0], PlaneSlidingVelocity)
+    outs = np.empty((2, *theta.shape))
+    parts = [velocity(theta, out) for velocity, out in zip(velocities, outs, strict=True)]
+    return outs, parts
+
+
+def assert_same(energy, theta, rtol=1e-12):
+    (ours, plain), (our_parts, plain_parts) = both(energy, theta)
+    for block in (np.s_[:, :1], np.s_[:, 1:]):
+        np.testing.assert_allclose(ours[block], plain[block], rtol=0, atol=rtol * np.abs(plain[block]).max(initial=0.0))
+    for name, part in plain_parts.items():
+        assert our_parts[name] == pytest.approx(part, rel=rtol)
+
+
+def draw(kind, n, m, rng):
+    """Return inputs and particles: in general position, on a lattice with many ties on the kinks, or one-sided."""
+    X, theta = rng.standard_normal((n, 2)), rng.standard_normal((m, 3))
+    if kind == "lattice":  # integers: every product is exact, and many are 0
+        X, theta = rng.integers(-2, 3, (n, 2)).astype(float), rng.integers(-2, 3, (m, 3)).astype(float)
+    elif kind == "kinks":  # every w is orthogonal to an input, up to rounding
+        theta[:, 1:] = (
+            X[rng.integers(n, size=m)] @ np.array([[0.0, 1.0], [-1.0, 0.0]]) * rng.choice([-1.0, 1.0], (m, 1))
+        )
+    elif kind == "bias":
+        X[:, 1] = 1.0
+        theta[::3, 1:] = np.array([0.01, 1.0]) * rng.choice([-1.0, 1.0], (len(theta[::3]), 1))  # all inputs or none
+    elif kind == "twins":
+        X[n // 2 :] = X[: n - n // 2] * rng.choice([-1.0, 1.0], (n - n // 2, 1))
+    if n > 3 and kind != "kinks":
+        X[rng.integers(n)] = 0.0
+    theta[rng.integers(m)] = 0.0
+    theta[rng.integers(m), 1:] = 0.0
+    return X, theta
+
+
+@given(
+    kind=st.sampled_from(["general", "lattice", "kinks", "bias", "twins"]),
+    n=st.integers(1, 40),
+    m=st.sampled_from([1, 3, 17, 51]),
+    exponent=st.sampled_from([-150, -30, 0, 30, 150]),
+    loss=st.sampled_from(sorted(LOSSES)),
+    regularizer=st.sampled_from(sorted(REGULARIZERS)),
+    seed=st.integers(0, 10**6),
+)
+def test_ranges_against_sums_over_all_pairs(kind, n, m, exponent, loss, regularizer, seed):
+    rng = np.random.default_rng(seed)
+    X, theta = draw(kind, n, m, rng)
+    X, theta[:, 1:] = X * 10.0**exponent, theta[:, 1:] / 10.0**exponent
+    y = rng.choice([-1.0, 1.0], n)
+    strength = 0.1 if regularizer == "path-norm" or exponent == 0 else 0.0
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), loss=loss, regularizer=regularizer, strength=strength)
+    assert_same(energy, theta)
+    np.testing.assert_allclose(
+        predict(theta, X), np.mean(theta[:, :1] * np.maximum(theta[:, 1:] @ X.T, 0.0), axis=0), atol=1e-13 * m
+    )
+
+
+@given(
+    n=st.integers(0, 30),
+    kind=st.sampled_from(["general", "lattice", "bias", "twins"]),
+    seed=st.integers(0, 10**6),
+)
+def test_ranges_found_from_anywhere(n, kind, seed):
+    """The range of a particle is what a look at every input gives, wherever the search sets out from."""
+    rng = np.random.default_rng(seed)
+    X, theta = draw(kind, max(n, 1), 9, rng)
+    plane = SortedPlane(X[:n])
+    circle = plane.axes[4]
+    for w0, w1 in theta[:, 1:]:
+        active = np.flatnonzero(w0 * plane.table[:circle, 0] + w1 * plane.table[:circle, 1] > 0)
+        for start in rng.integers(0, circle, (4, 2)):
+            begin, end = find_range(plane.table, plane.axes, *start, w0, w1)
+            inside = np.arange(begin, end if begin <= end else end + circle) % circle
+            np.testing.assert_array_equal(np.sort(inside), active)
+
+
+def test_angles_keep_their_digits_near_every_axis():
+    """Directions 1e-200 from an axis, and 1e-17 from each other elsewhere, are in order."""
+    turns = np.array([-3e-200, -1e-200, 0.0, 1e-200, 3e-200])
+    around = np.concatenate([AXES[[k]] + turns[:, None] * AXES[[(k + 1) % 4]] for k in range(4)])
+    around = np.concatenate([around[2:], around[:2]])  # from the first axis on
+    order = np.random.default_rng(0).permutation(len(around))
+    np.testing.assert_array_equal(around[order][angular_order(around[order])], around)
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((1000, 2))
+    np.testing.assert_array_equal(angular_order(X), np.argsort(np.arctan2(X[:, 1], X[:, 0]) % (2 * np.pi)))
+    np.testing.assert_array_equal(angular_order(np.ones((7, 2))), np.arange(7))
+
+
+def test_many_inputs_and_particles_that_move():
+    """Prefix sums of 30,000 numbers, ranges searched from where they were, memory asked for in advance."""
+    rng = np.random.default_rng(0)
+    X, y, theta = rng.standard_normal((30_000, 2)), rng.standard_normal(30_000), rng.standard_normal((501, 3))
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=0.1)
+    velocity, out = energy.make_velocity(501), np.empty_like(theta)
+    for scale in (0.0, 1e-3, 1.0):
+        theta += scale * rng.standard_normal(theta.shape)
+        velocity(theta, out)
+        ours, plain = both(energy, theta)[0]
+        np.testing.assert_array_equal(out, ours)  # to the bit, whatever came before
+        np.testing.assert_allclose(out, plain, rtol=0, atol=1e-12 * np.abs(plain).max())
+    model = energy.model
+    expected = np.concatenate([model.predict(theta, X[:1000]), model.predict(theta, X[1000:2000])])
+    np.testing.assert_allclose(predict(theta, X)[:2000], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_a_cloud_with_nan_leaves_no_trace():
+    rng = np.random.default_rng(0)
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (rng.standard_normal((20, 2)), rng.standard_normal(20)))
+    theta = rng.standard_normal((5, 3))
+    velocity, first, second = energy.make_velocity(5), np.empty((5, 3)), np.empty((5, 3))
+    velocity(theta, first)
+    for bad in (np.nan, np.inf, -np.inf):
+        for k in range(3):
+            broken = theta.copy()
+            broken[2, k] = bad
+            parts = velocity(broken, second)
+            assert not (np.isfinite(second).all() and np.isfinite(parts["risk"]))
+    velocity(theta, second)
+    np.testing.assert_array_equal(second, first)
+
+
+class AllPairs(pf.EmpiricalEnergy):
+    """The same energy without ranges: sums over all pairs, kinks looked for among all inputs."""
+
+    def make_velocity(self, m):
+        plain = self.model.make_velocity(self.data, self.loss, self.regularizer, self.strength, m, sliding=False)
+        residuals = np.empty(self.data.n)
+
+        def velocity(theta, out):
+            f = np.mean(theta[:, :1] * np.maximum(theta[:, 1:] @ self.data.X.T, 0.0), axis=0)
+            residuals[:] = self.loss.half_derivative(f, self.data.y) / self.data.n
+            return plain(theta, out)
+
+        return SlidingVelocity(velocity, self.data.X, residuals, self.regularizer.code, 0.5 * self.strength, m)
+
+
+class Contacts(pf.Observer):
+    """Keeps the contacts of every step."""
+
+    def __init__(self):
+        self.held = []
+
+    def watch(self, state):
+        self.held.append([numbers.tolist() for numbers in state.contacts])
+
+
+@pytest.mark.parametrize("kind", ["general", "bias", "twins", "lattice"])
+@pytest.mark.parametrize("regularizer", ["path-norm", "norm"])
+def test_contacts_are_those_found_among_all_inputs(kind, regularizer):
+    rng = np.random.default_rng(3)
+    X, _ = draw(kind, 30, 3, rng)
+    y, measure = rng.standard_normal(30), pf.gaussian(20, 2, rng=1)
+    runs = []
+    for make in (pf.EmpiricalEnergy, AllPairs):
+        energy = make(pf.TwoLayer("relu"), (X, y), regularizer=regularizer, strength=0.02)
+        contacts = Contacts()
+        runs.append((pf.solve(energy, measure, 20.0, rtol=1e-6, frames=3, observers=[contacts]), contacts.held))
+    (ours, held), (plain, truth) = runs
+    assert max(len(owners) for owners, _ in truth) > 3
+    assert held == truth
+    np.testing.assert_allclose(ours.measure.particles, plain.measure.particles, rtol=0, atol=1e-7)
