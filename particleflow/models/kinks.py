@@ -159,15 +159,15 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
             moved = True
     crossed = np.empty(z_before.size, dtype=np.int64)
     when = np.empty(z_before.size)
-    q = 0
+    passed = 0
     for j in range(z_before.size):
         active = z_before[j] > 0.0
         if (active != (z_after[j] > 0.0)) | (active != (z_ahead[j] > 0.0)):
             beyond = z_after[j] if active != (z_after[j] > 0.0) else z_ahead[j]
-            crossed[q] = -1 if contains(held, j) else j
-            when[q] = z_before[j] / (z_before[j] - beyond)
-            q += 1
-    for q in np.argsort(when[:q], kind="mergesort"):
+            crossed[passed] = -1 if contains(held, j) else j
+            when[passed] = z_before[j] / (z_before[j] - beyond)
+            passed += 1
+    for q in np.argsort(when[:passed], kind="mergesort"):
         j = crossed[q]
         if j < 0:
             continue

@@ -1,6 +1,6 @@
 """Two-layer relu networks on inputs of the plane (d = 2, or numbers with a bias): a step in O(n + m), and exact.
 
-Sorted by angle, the inputs with ⟨w, x⟩ > 0 are a circular range [lo, hi): they fill an open half-plane. So the sums
+Sorted by angle, the inputs with ⟨w, x⟩ > 0 are a circular range [begin, end): they fill an open half-plane. The sums
 over pairs (particle, datum) become sums over ranges. Of f(x) = ⟨x, (1/m) Σ a w⟩ over the particles that are active at x,
 the vector in brackets changes by a w where a range begins and by −a w where it ends: one sweep over the data. And v =
 Σ r x over the range of a particle is the difference of two prefix sums, and gives its gradient (⟨w, v⟩, a v).
@@ -251,7 +251,7 @@ def _gather(prefix, begins, ends, theta, first, whole, out):
 
 @jit
 def is_active(table, row, w0, w1):
-    """Return whether ⟨w, x⟩ > 0 as the plain sums compute it: with this order, one product is fused with the addition."""
+    """Return whether ⟨w, x⟩ > 0 as the plain sums compute it: the order decides which product is fused with the sum."""
     return w0 * table[row, 0] + w1 * table[row, 1] > 0.0
 
 

@@ -1,8 +1,7 @@
 """Sliding along kinks in the plane: contacts are found from the ranges of `particleflow.models.plane`.
 
-`particleflow.models.sliding` says what sliding is; contacts are the same here, and so are the rules. But the inputs that
-a particle has crossed are those by which its ranges before, after and ahead differ. They are few, and beside each
-other in the sorted inputs.
+`particleflow.models.sliding` says what sliding is; contacts and rules are the same here. But the inputs that a particle
+has crossed are those by which its ranges before, after and ahead differ: few, and side by side among the sorted inputs.
 """
 
 import numpy as np

@@ -17,7 +17,7 @@ from particleflow.jit import jit
 from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
-from particleflow.models import plane
+from particleflow.models.plane import predict as predict_in_the_plane
 from particleflow.models.plane_sliding import plane_velocity
 from particleflow.models.products import SMALL, add_transposed_product, multiply
 from particleflow.models.relu_products import BLOCK, PANEL, ReluDrift, can_multiply, evaluate, multiply_panel
@@ -75,7 +75,7 @@ class TwoLayer:
         if X.ndim != 2 or X.shape[1] != theta.shape[1] - 1:
             raise InvalidInput(f"inputs have shape {X.shape}, expected (n, {theta.shape[1] - 1})")
         if self.activation.code == RELU and X.shape[1] == 2 and len(theta) >= _MANY and X.size * len(theta) >= _PAIRS:
-            return plane.predict(np.ascontiguousarray(theta), X)
+            return predict_in_the_plane(np.ascontiguousarray(theta), X)
         f = np.empty(len(X))
         rows = max(1, 2**22 // len(theta))
         for start in range(0, len(X), rows):
