@@ -3,8 +3,6 @@
 import math
 
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.special import digamma, gammaln
 
 from particleflow.errors import InvalidInput
 from particleflow.values import is_integer
@@ -38,6 +36,9 @@ def differential_entropy(points, *, neighbours=3, period=None):
     InvalidInput
         If there are too few points or the arguments cannot be used.
     """
+    from scipy.spatial import cKDTree
+    from scipy.special import digamma, gammaln
+
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or not np.isfinite(points).all():
         raise InvalidInput(f"points have shape {points.shape}; valid are finite arrays of shape (m, p)")

@@ -2,22 +2,61 @@
 
 Sums may be reassociated (that is what lets them use vector registers), but NaN and infinity keep their meaning, and
 the order of a sum is fixed when a kernel is compiled: the same run gives the same bits.
+
+The cache lies beside the package, or in the user's folder for caches where that cannot be written; NUMBA_CACHE_DIR
+names another place. Without any, kernels are compiled in every process.
 """
 
+import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from numba import njit
+from numba.core.caching import IndexDataCacheFile
+
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
 def jit(function):
     """Compile a function when it is first called, or take it from the cache on disk."""
-    dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(function)
-    # Numba compiles a kernel anew when its own file has changed, but not when that of a kernel it calls has.
-    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if index is not None:
-        index._source_stamp = source_stamp(Path(__file__).parent)
+    try:
+        dispatcher = njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # Numba found no folder to write to
+        warnings.warn(
+            "compiled kernels cannot be kept, so that every start takes longer: set NUMBA_CACHE_DIR to a folder that "
+            "can be written",
+            stacklevel=2,
+        )
+        return njit(**_OPTIONS)(function)
+    kept = getattr(dispatcher, "_cache", None)
+    if kept is not None:
+        stamp = source_stamp(Path(__file__).parent)
+        kept._cache_file = KernelCache(kept._cache_path, kept._impl.filename_base, stamp)
     return dispatcher
+
+
+class KernelCache(IndexDataCacheFile):
+    """Numba's cache of one kernel, whose entries tell the source and the types that they were compiled from.
+
+    Numba compiles a kernel anew when its own file has changed, but not when that of a kernel it calls has: the stamp
+    here is that of all files. And Numba notes an entry before it writes it, under a number that another process may
+    choose too: after a kill, or beside another process, an entry may be that of older source or other types. Such
+    entries, and those that cannot be read, count as none. What cannot be written (a full disk) is not kept.
+    """
+
+    def save(self, key, data):
+        """Keep what was compiled for a key."""
+        with suppress(OSError):
+            super().save(key, (self._source_stamp, key, data))
+
+    def load(self, key):
+        """Return what was kept for a key, or None."""
+        try:
+            stamp, of, data = super().load(key)
+        except Exception:  # a damaged pickle raises anything
+            return None
+        return data if (stamp, of) == (self._source_stamp, key) else None
 
 
 @cache

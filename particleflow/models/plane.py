@@ -1,9 +1,9 @@
 """Two-layer relu networks on inputs of the plane (d = 2, or numbers with a bias): a step in O(n + m), and exact.
 
 Sorted by angle, the inputs with ⟨w, x⟩ > 0 are a circular range [begin, end): they fill an open half-plane. The sums
-over pairs (particle, datum) become sums over ranges. Of f(x) = ⟨x, (1/m) Σ a w⟩ over the particles that are active at x,
-the vector in brackets changes by a w where a range begins and by −a w where it ends: one sweep over the data. And v =
-Σ r x over the range of a particle is the difference of two prefix sums, and gives its gradient (⟨w, v⟩, a v).
+over pairs (particle, datum) become sums over ranges. Of f(x) = ⟨x, (1/m) Σ a w⟩ over the particles active at x, the
+vector Σ a w changes by a w where a range begins and by −a w where it ends: one sweep over the data. And v = Σ r x over
+the range of a particle is the difference of two prefix sums; it gives the gradient (⟨w, v⟩, a v).
 
 What is active is decided by the sign of the computed product, as in the plain sums. The ranges of the last call tell
 where to look: two products at each end show whether it is still there, and if not it is searched from there, in growing

@@ -26,7 +26,7 @@ class Bar:
     must, aim : float
         Against variants the least ratio of their time to ours; without, the longest time.
     unit : str
-        Of a bar on the time: "ns" per unit of `Contest.work`, or "s".
+        Of a bar on the time: "ns" per unit of `Contest.work`, "s", or "(exponent)" for that with which it grows.
     """
 
     against: str
@@ -53,6 +53,12 @@ class Contest:
         Floating-point operations of one computation, 0 if of no interest.
     memory : float
         Bytes that our variant asked for, 0 if of no interest; see `traced`.
+    parts : dict of str -> float
+        What part of the computation a variant does, where it is not the whole: its time is divided by that.
+    sizes : dict of str -> float
+        Where the variants are one computation at several sizes: these.
+    clock : callable or None
+        What tells the time, where it is not the processor's.
     """
 
     variants: dict[str, Callable]
@@ -61,6 +67,9 @@ class Contest:
     work: float = 1.0
     flops: float = 0.0
     memory: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
+    clock: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def seconds(contest, clock, rounds, least):
                 run()
                 calls += 1
             times[name].append((clock() - start) / calls)
-    return {name: float(np.median(of_name)) for name, of_name in times.items()}
+    return {name: float(np.median(of_name)) / contest.parts.get(name, 1.0) for name, of_name in times.items()}
 
 
 def measure(row, *, quick, threads):
@@ -114,20 +123,24 @@ def measure(row, *, quick, threads):
         run()
     check_results(contest)
     # processor time ignores other jobs, but counts every thread
-    clock = time.process_time if threads == 1 else time.perf_counter
+    clock = contest.clock or (time.process_time if threads == 1 else time.perf_counter)
     times = seconds(contest, clock, *((3, 0.02) if quick else (9, 0.1)))
     return {
         "title": row.title,
         "seconds": times,
-        "gflops": contest.flops / times[OURS] / 1e9,
+        "gflops": contest.flops / times[OURS] / 1e9 if contest.flops else 0.0,
         "megabytes": contest.memory / 1e6,
-        "bars": [_against(bar, times, contest.work) for bar in row.bars],
+        "bars": [_against(bar, times, contest) for bar in row.bars],
     }
 
 
-def _against(bar, times, work):
-    if not bar.against:
-        figure = times[OURS] / work * (1e9 if bar.unit == "ns" else 1.0)
+def _against(bar, times, contest):
+    if contest.sizes:
+        logarithms = np.log([[contest.sizes[name], times[name]] for name in times])
+        figure = float(np.polyfit(*logarithms.T, 1)[0])
+        met = figure <= bar.must
+    elif not bar.against:
+        figure = times[OURS] / contest.work * (1e9 if bar.unit == "ns" else 1.0)
         met = figure <= bar.must
     else:
         peers = [time for name, time in times.items() if name.startswith(bar.against) and name != OURS]
