@@ -267,6 +267,7 @@ def is_range(table, circle, begin, end, w0, w1):
 @jit
 def find_range(table, axes, begin, end, w0, w1):
     """Return the active range of a particle, searched from [begin, end) on; (0, 0) if it is empty."""
+    begin, end = np.int64(begin), np.int64(end)
     active = (w0 > 0.0, w1 > 0.0, w0 < 0.0, w1 < 0.0, w0 > 0.0)  # of the axes
     first, last = 0, 0
     for k in range(4):

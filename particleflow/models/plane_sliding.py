@@ -125,9 +125,8 @@ def _crossed(table, axes, ranges, settled, before, ahead, theta, i, cuts, parts)
 @jit
 def _range(table, axes, begin, end, cloud, i):
     """Return the active range of particle i of a cloud, searched from [begin, end) on."""
-    begin, end = np.int64(begin), np.int64(end)
     if is_range(table, axes[4], begin, end, cloud[i, 1], cloud[i, 2]):
-        return begin, end
+        return np.int64(begin), np.int64(end)
     return find_range(table, axes, begin, end, cloud[i, 1], cloud[i, 2])
 
 
