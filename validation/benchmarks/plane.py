@@ -50,11 +50,13 @@ def against_pairs(n, m, quick):
     loop = partial(loop_over_pairs, columns, y, some, out)
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=2 * PENALTY)
     bare = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), regularizer="none")
+    (step, _), memory = our_step(energy, particles)
     return Contest(
-        {OURS: our_step(energy, particles)[0], "the loop over pairs": loop},
+        {OURS: step, "the loop over pairs": loop},
         {OURS: lambda: -bare.velocity(some), "the loop over pairs": lambda: out},
         parts={"the loop over pairs": 1 / SHARE},
         work=n + m,
+        memory=memory,
     )
 
 
@@ -62,7 +64,8 @@ def alone(n, m, quick):
     """Return the contest without a peer."""
     X, y, particles = problem(n, 2, m)
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=2 * PENALTY)
-    return Contest({OURS: our_step(energy, particles)[0]}, work=n + m)
+    (step, _), memory = our_step(energy, particles)
+    return Contest({OURS: step}, work=n + m, memory=memory)
 
 
 def row(prepare, size, *bars):

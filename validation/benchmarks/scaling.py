@@ -10,7 +10,8 @@ from validation.benchmarks.two_layer import PENALTY, our_step, problem
 def step(n, d, m):
     """Return a step of a two-layer relu network of these sizes."""
     X, y, particles = problem(n, d, m)
-    return our_step(pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=2 * PENALTY), particles)[0]
+    (run, _), _ = our_step(pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=2 * PENALTY), particles)
+    return run
 
 
 def growth(name, sizes, shape, quick):
