@@ -17,6 +17,7 @@ import numpy as np
 
 import particleflow
 from particleflow.errors import InvalidInput, TrajectoryError
+from particleflow.hdf5 import checksum, text_array, write_text
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import JournaledFile, forget
 from particleflow.observers import Observer
@@ -24,8 +25,11 @@ from particleflow.trajectory import FORMAT, FORMAT_VERSION, SLOTS, is_trajectory
 
 _CHUNK_BYTES = 2**20
 _DATA_BYTES = 2**28
-_LIBVER = "v108", "v108"  # any number of features as an attribute
-_GROWING = ("contact",)  # dimensions
+_FIRST_LIBVER = "v108", "v108"  # files of later versions do not open after a process that wrote them was killed
+_LIBVER = "v110", "v110"  # all metadata carry checksums
+_CHECKSUM = {"compression": "gzip", "compression_opts": 0}  # of zlib, which compresses nothing at this level
+_GROWING = ("time", "contact")  # dimensions
+_CONFIG_ROOM, _STATUS_ROOM, _MESSAGE_ROOM = 2**12, 32, 1024  # bytes, so that new texts fit where the old ones were
 
 
 def fingerprint(config_text, energy, measure, seed=0):
@@ -84,7 +88,8 @@ class TrajectoryWriter(Observer):
         # A new file takes its name only when it is complete, so that an old one is never half replaced.
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
-            with h5py.File(new, "w", libver=_LIBVER) as file:
+            h5py.File(new, "w", libver=_FIRST_LIBVER).close()
+            with h5py.File(new, "r+", libver=_LIBVER) as file:
                 _write_header(file, info, config)
             if not self._overwrite:
                 self.path.open("x").close()  # another run may have taken the name since it was checked
@@ -108,8 +113,8 @@ class TrajectoryWriter(Observer):
             for dataset in (*file["particles"].values(), *file["observables"].values(), file["time"]):
                 if dataset.maxshape[0] is None:
                     dataset.resize(info.past.frames, axis=0)
-            file["config"][()] = config
-            file.attrs.update(_running(info, config))
+            _write_config(file, config)
+            _write_running(file.attrs, info, config)
 
     def _open(self):
         self._disk = JournaledFile(self.path)
@@ -135,8 +140,8 @@ class TrajectoryWriter(Observer):
         for name, block in self._layout.split(state.theta).items():
             _append(file["particles"][name], block)
         group = file["observables"]
-        for name in observables.keys() - group.keys():
-            _create_series(group, name, group["time"])
+        for name in sorted(observables.keys() - group.keys()):
+            create_array(group, name, ("time",), group["time"].shape, fillvalue=np.nan)
         for name in group.keys() - {"time"}:
             _append(group[name], observables.get(name, np.nan))
         _append(group["time"], state.t)
@@ -150,7 +155,7 @@ class TrajectoryWriter(Observer):
         seconds = self._past_seconds + result.seconds
         try:
             with self._commit("how the flow ended"):
-                self._file.attrs.update({"status": result.status, "message": result.message, "seconds": seconds})
+                _write_status(self._file.attrs, result.status, result.message, seconds)
         finally:
             with suppress(OSError, RuntimeError):  # after an error HDF5 may not be able to
                 self._file.close()
@@ -212,14 +217,28 @@ def check_output(path, overwrite):
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _running(info, config):
-    """Return the attributes of a file whose flow is about to run."""
-    return {
-        "fingerprint": fingerprint(config, info.energy, info.measure, info.seed),
-        "status": "running",
-        "message": "the flow is running, or was killed",
-        "t_end": info.t_end,
-    }
+def _write_running(attributes, info, config):
+    """Write what a file tells whose flow is about to run."""
+    write_text(attributes, "fingerprint", fingerprint(config, info.energy, info.measure, info.seed))
+    _write_status(attributes, "running", "the flow is running, or was killed", np.nan)
+    attributes.modify("t_end", np.float64(info.t_end))
+
+
+def _write_status(attributes, status, message, seconds):
+    write_text(attributes, "status", status, _STATUS_ROOM)
+    write_text(attributes, "message", message, _MESSAGE_ROOM)
+    attributes.modify("seconds", np.float64(seconds))
+
+
+def _write_config(file, config):
+    """Write the configuration, in place where it fits, and its checksum: HDF5 keeps none of a text without axes."""
+    length = len(config.encode())
+    value = text_array(config, _CONFIG_ROOM * -(-length // _CONFIG_ROOM))
+    if "config" in file and file["config"].dtype != value.dtype:
+        del file["config"]
+    dataset = file.require_dataset("config", (), value.dtype, exact=True)
+    dataset[()] = value
+    dataset.attrs.modify("crc32", np.uint32(checksum(config)))
 
 
 def _write_checkpoint(group, frame, memory):
@@ -233,9 +252,8 @@ def _write_checkpoint(group, frame, memory):
             continue
         if name not in slot:
             axes = {"contacts": ("row", "contact"), "moments": ("moment", "particle", "parameter")}[name]
-            _create_array(slot, name, np.asarray(value), "i8" if name == "contacts" else "f8", axes)
-            continue
-        if name == "contacts":
+            create_array(slot, name, axes, np.shape(value), "i8" if name == "contacts" else "f8")
+        elif name == "contacts":
             slot["contact"].resize(len(value[0]), axis=0)
             slot[name].resize(len(value[0]), axis=1)
         slot[name][...] = value
@@ -243,31 +261,35 @@ def _write_checkpoint(group, frame, memory):
 
 
 def _write_header(file, info, config):
-    file.attrs["format"] = FORMAT
+    for name, text in (
+        ("format", FORMAT),
+        ("particleflow_version", particleflow.__version__),
+        ("versions", json.dumps(_versions())),
+        ("created", datetime.now(timezone.utc).isoformat(timespec="seconds")),
+    ):
+        write_text(file.attrs, name, text)
     file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["particleflow_version"] = particleflow.__version__
-    file.attrs["versions"] = json.dumps(_versions())
-    file.attrs["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     file.attrs["seed"] = np.uint64(info.seed)  # of noise and mini-batches
-    file.attrs.update(_running(info, config))
-    file.create_dataset("config", data=config, dtype=h5py.string_dtype())
+    _write_running(file.attrs, info, config)
+    _write_config(file, config)
     for slot in SLOTS:
         file.create_group(f"checkpoint/{slot}")
-    time = _create_time(file)
-    particles = file.create_group("particles")
-    _create_dimension(particles, "particle", info.measure.m)
-    if info.measure.layout.period is not None:
-        particles.attrs["period"] = info.measure.layout.period
-    for name, axes in info.measure.layout.blocks:
-        _create_block(particles, name, axes, info.measure.m, time)
+    _create_time(file)
+    particles, layout, m = file.create_group("particles"), info.measure.layout, info.measure.m
+    if layout.period is not None:
+        particles.attrs["period"] = layout.period
+    for position, (name, axes) in enumerate(layout.blocks):
+        names, lengths = tuple(axis for axis, _ in axes), tuple(length for _, length in axes)
+        block = create_array(particles, name, ("time", "particle", *names), (0, m, *lengths))
+        block.attrs["position"] = position
     _create_time(file.create_group("observables"))
     data = getattr(info.energy, "data", None)
     if data is not None:
         _write_data(file.create_group("data"), data)
     if hasattr(info.energy, "teacher"):
-        _create_array(file.create_group("data"), "teacher", info.energy.teacher, "f8", ("neuron", "parameter"))
+        _store(file.create_group("data"), "teacher", ("neuron", "parameter"), info.energy.teacher)
     if len(_supports(info.energy)):
-        _create_array(file.create_group("model"), "supports", _supports(info.energy), "i8", ("cluster", "place"))
+        _store(file.create_group("model"), "supports", ("cluster", "place"), _supports(info.energy), "i8")
 
 
 def _supports(energy):
@@ -276,50 +298,58 @@ def _supports(energy):
 
 
 def _create_time(group):
-    time = group.create_dataset("time", shape=(0,), maxshape=(None,), chunks=(1024,), dtype="f8")
-    time.make_scale("time")
-    time.attrs["long_name"] = "flow time"
-    return time
+    time = create_array(group, "time", ("time",), (0,))
+    write_text(time.attrs, "long_name", "flow time")
 
 
-def _create_array(group, name, values, dtype, axes):
-    """Store an array, with a dimension of its own for each axis; that of contacts may grow."""
-    limits = tuple(None if axis in _GROWING else length for axis, length in zip(axes, values.shape, strict=True))
-    growing = {"maxshape": limits, "chunks": (len(values), 1024)} if None in limits else {}
-    dataset = group.create_dataset(name, data=values, dtype=dtype, **growing)
-    for dimension, axis, length in zip(dataset.dims, axes, dataset.shape, strict=True):
-        dimension.attach_scale(_create_dimension(group, axis, length))
+def create_array(group, name, axes, shape, dtype="f8", fillvalue=None):
+    """Create a dataset whose values carry checksums, and its dimensions, by their names, where they do not exist.
+
+    Returns
+    -------
+    h5py.Dataset
+        The dimensions time and contact may grow.
+    """
+    limits = tuple(None if axis in _GROWING else length for axis, length in zip(axes, shape, strict=True))
+    options = {} if 0 in limits else {"maxshape": limits, "chunks": _chunk(axes, shape, np.dtype(dtype)), **_CHECKSUM}
+    dataset = group.create_dataset(name, shape, dtype, fillvalue=fillvalue, **options)
+    names = text_array(axes)
+    dataset.attrs.create("axes", names, dtype=names.dtype)
+    if axes == (name,):
+        dataset.make_scale(name)
+        return dataset
+    for dimension, axis, length in zip(dataset.dims, axes, shape, strict=True):
+        dimension.attach_scale(_dimension(group, axis, length))
+    return dataset
 
 
-def _create_dimension(group, name, length):
-    """Create a netCDF dimension without coordinate values."""
+def _chunk(axes, shape, dtype):
+    """Return the shape of a chunk: of one frame, and of a size that HDF5 keeps in its cache."""
+    room, chunk = _CHUNK_BYTES // dtype.itemsize, ()
+    for axis, length in reversed(list(zip(axes, shape, strict=True))):
+        if axis in _GROWING:
+            length = 1 if axis == "time" and len(axes) > 1 else 1024
+        chunk = (max(1, min(length, room)), *chunk)
+        room //= chunk[0]
+    return chunk
+
+
+def _dimension(group, name, length):
+    """Return a dimension: the coordinate of that name, or a netCDF dimension without coordinate values."""
+    if name in group:
+        return group[name]
+    if name == "time":
+        return group.parent[name]
     growing = {"maxshape": (None,), "chunks": (1024,)} if name in _GROWING else {}
     scale = group.create_dataset(name, shape=(length,), dtype="f4", **growing)  # never filled, so never stored
     scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{length:10d}")
     return scale
 
 
-def _create_block(group, name, axes, m, time):
-    lengths = tuple(length for _, length in axes)
-    row = 8 * int(np.prod(lengths, dtype=np.int64))
-    rows = max(1, min(m, _CHUNK_BYTES // row))
-    block = group.create_dataset(
-        name, shape=(0, m, *lengths), maxshape=(None, m, *lengths), chunks=(1, rows, *lengths), dtype="f8"
-    )
-    block.attrs["position"] = sum(1 for other in group.values() if other.ndim > 1) - 1
-    scales = [time, group["particle"]]
-    for axis, length in axes:
-        scales.append(group[axis] if axis in group else _create_dimension(group, axis, length))
-    for dimension, scale in zip(block.dims, scales, strict=True):
-        dimension.attach_scale(scale)
-
-
-def _create_series(group, name, time):
-    missing = time.shape[0]
-    series = group.create_dataset(
-        name, shape=(missing,), maxshape=(None,), chunks=(1024,), dtype="f8", fillvalue=np.nan
-    )
-    series.dims[0].attach_scale(time)
+def _store(group, name, axes, values, dtype="f8"):
+    dataset = create_array(group, name, axes, np.shape(values), dtype)
+    if dataset.size:
+        dataset[...] = values
 
 
 def _append(dataset, value):
@@ -328,24 +358,20 @@ def _append(dataset, value):
 
 
 def _write_data(group, data):
-    group.attrs["origin"] = data.origin
-    group.attrs["hash"] = data.hash
-    group.attrs["target"] = data.target
-    group.attrs["features"] = list(data.features)
-    group.attrs["bias"] = data.bias
-    for name in ("x_mean", "x_scale", "y_mean", "y_scale"):
+    for name in ("origin", "hash", "target"):
+        write_text(group.attrs, name, getattr(data, name))
+    for name in ("bias", "y_mean", "y_scale"):
         group.attrs[name] = getattr(data, name)
+    names = text_array(data.features)
+    _store(group, "features", ("feature",), names, names.dtype)
+    for name in ("x_mean", "x_scale"):
+        _store(group, name, ("input",), getattr(data, name))
     arrays = {name: getattr(data, name) for name in ("X", "y", "X_test", "y_test")}
     if sum(array.nbytes for array in arrays.values()) > _DATA_BYTES:
         return  # hash and origin say which data they were
-    _create_dimension(group, "sample", data.n)
-    _create_dimension(group, "test_sample", data.n_test)
-    _create_dimension(group, "feature", data.d)
     for name, array in arrays.items():
-        dataset = group.create_dataset(name, data=array, dtype="f8")
-        dataset.dims[0].attach_scale(group["test_sample" if name.endswith("test") else "sample"])
-        if array.ndim == 2:
-            dataset.dims[1].attach_scale(group["feature"])
+        axes = "test_sample" if name.endswith("test") else "sample", "feature"
+        _store(group, name, axes[: array.ndim], array)
 
 
 def _versions():

@@ -6,31 +6,31 @@ import warnings
 from functools import cached_property
 from pathlib import Path
 
-import h5py
+import numpy as np
 
 from particleflow.errors import InvalidInput, TrajectoryError
+from particleflow.hdf5 import CHECKED_SINCE, checksum, open_file, text_of
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import is_journaled, recover
 from particleflow.measure import EmpiricalMeasure, Layout
 from particleflow.notebook import card, observables_table
 from particleflow.toml import loads
 
-FORMAT, FORMAT_VERSION = "particleflow-trajectory", 2
+FORMAT, FORMAT_VERSION = "particleflow-trajectory", 3
 SLOTS = ("even", "odd")
 """Checkpoints lie in the slot of their frame, so that one is whole while the other is written."""
 
 
 _TROUBLE = (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError, TrajectoryError)
 _PATIENCE, _PAUSE = 5.0, 0.002  # s
-_LEAST_CHECKED, _COMPRESSION = 2**26, 2000  # bytes; how much smaller a file may be that somebody compressed
 
 
 def is_trajectory(path):
     """Return whether the file is a trajectory, of any version."""
     try:
-        with h5py.File(path, "r") as file:
-            return _text(file.attrs.get("format")) == FORMAT
-    except OSError:
+        with open_file(path) as file:
+            return text_of(file.attrs.get("format")) == FORMAT
+    except _TROUBLE:
         return False
 
 
@@ -108,31 +108,32 @@ class Trajectory:
         recover(self.path)
         self._opened_at = _stamp(self.path)
         try:
-            self._file = _open(self.path)
+            self._file = open_file(self.path)
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
 
     def _read_header(self):
         attributes, name = self._file.attrs, repr(self.path.name)
-        if _text(attributes.get("format")) != FORMAT:
+        if text_of(attributes.get("format")) != FORMAT:
             raise TrajectoryError(f"{name} is an HDF5 file but not a particleflow trajectory")
         self.format_version = int(attributes["format_version"])
         if self.format_version > FORMAT_VERSION:
             raise TrajectoryError(
                 f"{name} has format version {self.format_version}; this particleflow reads up to {FORMAT_VERSION}"
             )
-        self.status, self.message = _text(attributes["status"]), _text(attributes["message"])
+        self.status, self.message = text_of(attributes["status"]), text_of(attributes["message"])
         self.t_end, self.seed = float(attributes["t_end"]), int(attributes["seed"])
-        self.fingerprint = _text(attributes["fingerprint"])
-        self.versions = json.loads(_text(attributes["versions"]))
-        self.created = _text(attributes["created"])
-        self.seconds = float(attributes["seconds"]) if "seconds" in attributes else None
+        self.fingerprint = text_of(attributes["fingerprint"])
+        self.versions = json.loads(text_of(attributes["versions"]))
+        self.created = text_of(attributes["created"])
+        seconds = float(attributes.get("seconds", np.nan))
+        self.seconds = None if np.isnan(seconds) else seconds
         needed = ("time", "particles", "observables/time", "checkpoint", "config")
         if missing := [part for part in needed if part not in self._file]:
             raise TrajectoryError(f"{name} is damaged: it holds no {', '.join(missing)}")
-        for dataset in _plain_datasets(self._file, name):
-            _check_extent(dataset, name)
-        self.config_text = _text(self._file["config"][()])
+        self.config_text = text_of(self._file["config"][()])
+        if self._file["config"].attrs.get("crc32", checksum(self.config_text)) != checksum(self.config_text):
+            raise TrajectoryError(f"{name} is damaged: its configuration is not what was written")
         self.config = loads(self.config_text)
         blocks = {key: block for key, block in self._file["particles"].items() if block.ndim >= 2}
         self.layout = _read_layout(blocks, self._file["particles"].attrs.get("period"))
@@ -240,16 +241,16 @@ class Trajectory:
                 return None
             group = self._file["data"]
             attributes = group.attrs
+            columns = group if self.format_version >= CHECKED_SINCE else attributes
             return Dataset(
                 **{name: group[name][...] for name in ("X", "y", "X_test", "y_test")},
-                features=tuple(_text(name) for name in attributes["features"]),
-                target=_text(attributes["target"]),
+                **{name: columns[name][...] for name in ("x_mean", "x_scale")},
+                features=tuple(text_of(name) for name in columns["features"][...]),
+                target=text_of(attributes["target"]),
                 bias=bool(attributes["bias"]),
-                x_mean=attributes["x_mean"],
-                x_scale=attributes["x_scale"],
                 y_mean=float(attributes["y_mean"]),
                 y_scale=float(attributes["y_scale"]),
-                origin=_text(attributes["origin"]),
+                origin=text_of(attributes["origin"]),
             )
 
         return self._stable(read)
@@ -289,50 +290,16 @@ def _stamp(path):
     return None if is_journaled(path) else (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _open(path):
-    try:  # without a lock, which could keep out the flow that is writing it
-        return h5py.File(path, "r", locking=False)
-    except OSError:  # it is open in this very process, with a lock
-        return h5py.File(path, "r")
-
-
-def _plain_datasets(group, file):
-    """Return the datasets below a group; refuse what leads to other places or other files."""
-    found = []
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise TrajectoryError(f"{file} is refused: {group.name.rstrip('/')}/{name} is a link to another place")
-        member = group[name]
-        if isinstance(member, h5py.Group):
-            found += _plain_datasets(member, file)
-        elif member.external is not None or member.is_virtual:
-            raise TrajectoryError(f"{file} is refused: the data of {member.name} lie in another file")
-        else:
-            found.append(member)
-    return found
-
-
-def _check_extent(dataset, file):
-    """Refuse a dataset that claims to be much larger than what the file holds of it, before it fills the memory."""
-    if dataset.is_scale and not dataset.name.endswith("/time"):
-        return  # a mere length
-    claimed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if claimed > _LEAST_CHECKED and claimed > _COMPRESSION * stored:
-        raise TrajectoryError(f"{file} is damaged: {dataset.name} claims {claimed:.3g} bytes and holds {stored:.3g}")
-
-
 def _read_layout(blocks, period):
     if not blocks:
         raise ValueError("it holds no particles")
-    axes = {
-        name: tuple(
-            (scale[0].name.rpartition("/")[2], length)
-            for scale, length in zip(list(block.dims)[2:], block.shape[2:], strict=True)
-        )
-        for name, block in sorted(blocks.items(), key=lambda item: item[1].attrs["position"])
-    }
+    ordered = sorted(blocks.items(), key=lambda item: item[1].attrs["position"])
+    axes = {name: tuple(zip(_axes(block)[2:], block.shape[2:], strict=True)) for name, block in ordered}
     return Layout(tuple(axes.items()), None if period is None else float(period))
 
 
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else value
+def _axes(dataset):
+    """Return the names of its dimensions, which older files tell by references only."""
+    if "axes" in dataset.attrs:
+        return tuple(map(text_of, dataset.attrs["axes"]))
+    return tuple(dimension[0].name.rpartition("/")[2] if len(dimension) else "" for dimension in dataset.dims)

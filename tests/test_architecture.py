@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "lanes", "prefetching", "threads", "toml", "wording"),
-    ("values",),
+    ("hdf5", "values"),
     (
         "measure",
         "journal",

@@ -73,7 +73,7 @@ def test_a_resumed_flow_has_the_bits_of_one_that_never_stopped(name, interrupt, 
         with suppress(RuntimeError):
             pf.solve(*problem(), **settings, file=tmp_path / "parts.h5", resume=True, observers=[stop])
         with h5py.File(tmp_path / "parts.h5") as file:
-            assert file.attrs["status"] == ("interrupted" if interrupt else "failed")
+            assert file.attrs["status"] == (b"interrupted" if interrupt else b"failed")
     resumed = pf.solve(*problem(), **settings, file=tmp_path / "parts.h5", resume=True)
     assert_same(tmp_path / "parts.h5", tmp_path / "whole.h5")
     np.testing.assert_array_equal(resumed.measure.particles, whole.measure.particles)

@@ -1,0 +1,190 @@
+"""HDF5 files from elsewhere: opened so that neither damage nor malice can hang, crash or flood the process.
+
+HDF5 covers its metadata with checksums, in the form that `particleflow.storage` writes: what is damaged there is an
+error. Not so variable-length values (in what HDF5 calls the global heap), old symbol tables and the B-trees of old
+chunked datasets: damaged ones may send the library into an endless loop, which no signal interrupts. So a file with
+such parts is first walked through by a process of its own, under limits of time and memory.
+"""
+
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from particleflow.errors import TrajectoryError
+
+CHECKED_SINCE = 3
+"""The version of the format from which on everything in a file carries a checksum."""
+
+_SIGNATURE, _CHECKED_SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 2
+_PATIENCE, _MEMORY = 4.0, 2**31  # s, bytes of address space
+_WALK = "import sys; sys.path[:] = sys.argv[2:]; from particleflow.hdf5 import walk; walk(sys.argv[1])"
+_LEAST_CHECKED, _COMPRESSION = 2**26, 200  # bytes; how much smaller a file may be that somebody compressed
+
+
+def open_file(path):
+    """Open an HDF5 file for reading, without a lock, which could keep out the flow that is writing it.
+
+    Raises
+    ------
+    OSError
+        If it is no HDF5 file, or its first part is damaged.
+    TrajectoryError
+        If it is unsafe to read: it leads to other files, claims absurd sizes, or is damaged.
+    """
+    with Path(path).open("rb") as stream:
+        start = stream.read(len(_SIGNATURE) + 1)
+    if not (start.startswith(_SIGNATURE) and start[-1] < _CHECKED_SUPERBLOCK):
+        file = _open(path)
+        try:
+            if _has_checksums(file):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+    _probe(path)
+    return _open(path)
+
+
+def _open(path):
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError:  # it is open in this very process, with a lock
+        return h5py.File(path, "r")
+
+
+def _has_checksums(file):
+    """Return whether checksums cover all that a `particleflow.trajectory.Trajectory` reads of a file."""
+    version = "format_version"
+    if version not in file.attrs or _kind(file.attrs, version) not in "iu":
+        return False
+    if np.max(file.attrs[version]) < CHECKED_SINCE:
+        return False
+    datasets = plain_datasets(file)
+    attributes = [file.attrs, *(file[name].attrs for name in ("data",) if name in file)]
+    return all(dataset.dtype.kind != "O" for dataset in datasets) and all(
+        _kind(table, name) != "O" for table in attributes for name in table
+    )
+
+
+def _kind(attributes, name):
+    return attributes.get_id(name).dtype.kind
+
+
+def _probe(path):
+    """Let another process walk through the file; raise `TrajectoryError` unless it comes back."""
+    name = repr(Path(path).name)
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", _WALK, str(path), *sys.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TrajectoryError(f"{name} is damaged: HDF5 does not come to an end with it") from None
+    if child.returncode:
+        reason = child.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "HDF5 crashes on it"
+        raise TrajectoryError(f"{name} is damaged: {reason.rpartition('Error: ')[2]}")
+
+
+def walk(path):
+    """Read all metadata and all texts of a file; for a process of its own, whose memory this limits."""
+    try:
+        import resource
+    except ImportError:  # no such limits here
+        pass
+    else:
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with _open(path) as file:
+        dict(file.attrs)
+        for dataset in plain_datasets(file):
+            dict(dataset.attrs)
+            dict(dataset.parent.attrs)
+            for dimension in dataset.dims:
+                list(dimension.values())
+            if dataset.dtype.kind == "O":
+                dataset[...]
+
+
+def plain_datasets(group, _seen=None):
+    """Return the datasets below a group.
+
+    Raises
+    ------
+    TrajectoryError
+        If something there leads to other places or other files, or claims more than the file can hold.
+    """
+    seen, found = set() if _seen is None else _seen, []
+    for name in group:
+        place = f"{group.name.rstrip('/')}/{name}"
+        if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+            raise _refusal(group, f"is refused: {place} is a link to another place")
+        member = group[name]
+        address = h5py.h5o.get_info(member.id).addr
+        if address in seen:
+            raise _refusal(group, f"is refused: {place} has another name too")
+        seen.add(address)
+        if isinstance(member, h5py.Group):
+            found += plain_datasets(member, seen)
+        elif isinstance(member, h5py.Dataset):
+            _check(member)
+            found.append(member)
+        else:
+            raise _refusal(group, f"is refused: {place} is neither a group nor a dataset")
+    return found
+
+
+def _check(dataset):
+    """Refuse data in other files, and a dataset that claims to be much larger than what the file holds of it."""
+    form = dataset.id.get_create_plist()
+    if form.get_layout() == h5py.h5d.VIRTUAL or form.get_external_count():
+        raise _refusal(dataset, f"is refused: the data of {dataset.name} lie in another file")
+    claimed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if claimed <= _LEAST_CHECKED or claimed <= _COMPRESSION * stored:
+        return
+    if not dataset.is_scale or dataset.name.endswith("/time"):  # others are mere lengths
+        raise _refusal(dataset, f"is damaged: {dataset.name} claims {claimed:.3g} bytes and holds {stored:.3g}")
+
+
+def _refusal(member, why):
+    return TrajectoryError(f"{Path(member.file.filename).name!r} {why}")
+
+
+def text_of(value):
+    """Return a text as str, what is no text as it is."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def checksum(text):
+    """Return the CRC-32 of a text."""
+    return zlib.crc32(text.encode())
+
+
+def text_array(texts, room=1):
+    """Return texts as an array of one fixed length in bytes, at least `room`; one text as an array without axes.
+
+    Texts of variable length would lie where HDF5 keeps no checksums.
+    """
+    single = isinstance(texts, str)
+    encoded = [text.encode() for text in ((texts,) if single else texts)]
+    length = max([room, 1, *map(len, encoded)])
+    values = np.array(encoded, dtype=h5py.string_dtype("utf-8", length))
+    return values[0:1].reshape(()) if single else values
+
+
+def write_text(attributes, name, text, room=1):
+    """Set an attribute to a text, in place where it fits, cut to `room` bytes where that is more than 1."""
+    if room > 1:
+        text = text.encode()[:room].decode(errors="ignore")
+    value = text_array(text, room)
+    if name in attributes and attributes.get_id(name).dtype == value.dtype:
+        attributes.modify(name, value)
+    else:
+        attributes.create(name, value, dtype=value.dtype)
