@@ -107,6 +107,18 @@ def _parser():
     resume.add_argument("--steps", type=int, metavar="N", help="the same for sgd and adam: the number of all steps")
     resume.set_defaults(command=_resume)
 
+    repair = commands.add_parser(
+        "repair",
+        help="save what can be read of a damaged trajectory",
+        description="Save all frames that can be read of a damaged file in a new one. Killed runs need no repair.",
+    )
+    repair.add_argument("file", metavar="FILE", help="damaged trajectory (HDF5), which is not changed")
+    repair.add_argument(
+        "-o", "--output", metavar="FILE", help="file to write (default: FILE with -repaired in its name)"
+    )
+    repair.add_argument("--overwrite", action="store_true", help="replace an existing trajectory")
+    repair.set_defaults(command=_repair)
+
     show = commands.add_parser("show", help="summarise a trajectory", description="Summarise a trajectory.")
     show.add_argument("file", metavar="FILE", help="trajectory (HDF5)")
     show.add_argument("--json", action="store_true", help="print JSON")
@@ -251,6 +263,13 @@ def _show(options):
         print(json.dumps(summary, indent=2, allow_nan=False))
     else:
         print(to_text(summary))
+    return 0
+
+
+def _repair(options):
+    from particleflow.repairing import repair
+
+    print(repair(options.file, options.output, overwrite=options.overwrite).to_text())
     return 0
 
 

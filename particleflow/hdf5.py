@@ -1,9 +1,9 @@
-"""HDF5 files from elsewhere: opened so that neither damage nor malice can hang, crash or flood the process.
+"""HDF5 in which everything carries a checksum, and files from elsewhere, whose damage must not hang this process.
 
-HDF5 covers its metadata with checksums, in the form that `particleflow.storage` writes: what is damaged there is an
-error. Not so variable-length values (in what HDF5 calls the global heap), old symbol tables and the B-trees of old
-chunked datasets: damaged ones may send the library into an endless loop, which no signal interrupts. So a file with
-such parts is first walked through by a process of its own, under limits of time and memory.
+In its newer form HDF5 covers its metadata with checksums, and zlib covers the values: what is damaged is an error. Not
+so values of variable length (in what HDF5 calls the global heap), old symbol tables and the B-trees of old chunked
+datasets: damaged ones may send the library into an endless loop, which no signal interrupts. So a file with such parts
+is first walked through by a process of its own, under limits of time and memory.
 """
 
 import subprocess
@@ -19,6 +19,13 @@ from particleflow.errors import TrajectoryError
 CHECKED_SINCE = 3
 """The version of the format from which on everything in a file carries a checksum."""
 
+LIBVER = "v110", "v110"
+"""The form of HDF5 in which all metadata carry checksums."""
+
+_FIRST_LIBVER = "v108", "v108"  # later ones do not open a file after a process that wrote it was killed
+_CHECKSUM = {"compression": "gzip", "compression_opts": 0}  # of zlib, which compresses nothing at this level
+_GROWING = ("time", "contact")  # dimensions
+_CHUNK_BYTES = 2**20
 _SIGNATURE, _CHECKED_SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 2
 _PATIENCE, _MEMORY = 4.0, 2**31  # s, bytes of address space
 _WALK = "import sys; sys.path[:] = sys.argv[2:]; from particleflow.hdf5 import walk; walk(sys.argv[1])"
@@ -134,18 +141,23 @@ def plain_datasets(group, _seen=None):
         if isinstance(member, h5py.Group):
             found += plain_datasets(member, seen)
         elif isinstance(member, h5py.Dataset):
-            _check(member)
+            check_place(member)
+            _check_extent(member)
             found.append(member)
         else:
             raise _refusal(group, f"is refused: {place} is neither a group nor a dataset")
     return found
 
 
-def _check(dataset):
-    """Refuse data in other files, and a dataset that claims to be much larger than what the file holds of it."""
+def check_place(dataset):
+    """Raise `TrajectoryError` if the data of a dataset lie in another file."""
     form = dataset.id.get_create_plist()
     if form.get_layout() == h5py.h5d.VIRTUAL or form.get_external_count():
         raise _refusal(dataset, f"is refused: the data of {dataset.name} lie in another file")
+
+
+def _check_extent(dataset):
+    """Refuse a dataset that claims to be much larger than what the file holds of it, before it fills the memory."""
     claimed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
     if claimed <= _LEAST_CHECKED or claimed <= _COMPRESSION * stored:
         return
@@ -188,3 +200,53 @@ def write_text(attributes, name, text, room=1):
         attributes.modify(name, value)
     else:
         attributes.create(name, value, dtype=value.dtype)
+
+
+def create_file(path):
+    """Create an HDF5 file all of whose metadata will carry checksums."""
+    h5py.File(path, "w", libver=_FIRST_LIBVER).close()
+    return h5py.File(path, "r+", libver=LIBVER)
+
+
+def create_array(group, name, axes, shape, dtype="f8", fillvalue=None):
+    """Create a dataset whose values carry checksums, and its dimensions, by their names, where they do not exist.
+
+    Returns
+    -------
+    h5py.Dataset
+        The dimensions time and contact may grow.
+    """
+    limits = tuple(None if axis in _GROWING else length for axis, length in zip(axes, shape, strict=True))
+    options = {} if 0 in limits else {"maxshape": limits, "chunks": _chunk(axes, shape, np.dtype(dtype)), **_CHECKSUM}
+    dataset = group.create_dataset(name, shape, dtype, fillvalue=fillvalue, **options)
+    names = text_array(axes)
+    dataset.attrs.create("axes", names, dtype=names.dtype)
+    if axes == (name,):
+        dataset.make_scale(name)
+        return dataset
+    for dimension, axis, length in zip(dataset.dims, axes, shape, strict=True):
+        dimension.attach_scale(_dimension(group, axis, length))
+    return dataset
+
+
+def _chunk(axes, shape, dtype):
+    """Return the shape of a chunk: of one frame, and of a size that HDF5 keeps in its cache."""
+    room, chunk = _CHUNK_BYTES // dtype.itemsize, ()
+    for axis, length in reversed(list(zip(axes, shape, strict=True))):
+        if axis in _GROWING:
+            length = 1 if axis == "time" and len(axes) > 1 else 1024
+        chunk = (max(1, min(length, room)), *chunk)
+        room //= chunk[0]
+    return chunk
+
+
+def _dimension(group, name, length):
+    """Return a dimension: the coordinate of that name, or a netCDF dimension without coordinate values."""
+    if name in group:
+        return group[name]
+    if name == "time":
+        return group.parent[name]
+    growing = {"maxshape": (None,), "chunks": (1024,)} if name in _GROWING else {}
+    scale = group.create_dataset(name, shape=(length,), dtype="f4", **growing)  # never filled, so never stored
+    scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{length:10d}")
+    return scale

@@ -17,18 +17,13 @@ import numpy as np
 
 import particleflow
 from particleflow.errors import InvalidInput, TrajectoryError
-from particleflow.hdf5 import checksum, text_array, write_text
+from particleflow.hdf5 import LIBVER, checksum, create_array, create_file, text_array, write_text
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import JournaledFile, forget
 from particleflow.observers import Observer
 from particleflow.trajectory import FORMAT, FORMAT_VERSION, SLOTS, is_trajectory
 
-_CHUNK_BYTES = 2**20
 _DATA_BYTES = 2**28
-_FIRST_LIBVER = "v108", "v108"  # files of later versions do not open after a process that wrote them was killed
-_LIBVER = "v110", "v110"  # all metadata carry checksums
-_CHECKSUM = {"compression": "gzip", "compression_opts": 0}  # of zlib, which compresses nothing at this level
-_GROWING = ("time", "contact")  # dimensions
 _CONFIG_ROOM, _STATUS_ROOM, _MESSAGE_ROOM = 2**12, 32, 1024  # bytes, so that new texts fit where the old ones were
 
 
@@ -88,8 +83,7 @@ class TrajectoryWriter(Observer):
         # A new file takes its name only when it is complete, so that an old one is never half replaced.
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
-            h5py.File(new, "w", libver=_FIRST_LIBVER).close()
-            with h5py.File(new, "r+", libver=_LIBVER) as file:
+            with create_file(new) as file:
                 _write_header(file, info, config)
             if not self._overwrite:
                 self.path.open("x").close()  # another run may have taken the name since it was checked
@@ -113,13 +107,13 @@ class TrajectoryWriter(Observer):
             for dataset in (*file["particles"].values(), *file["observables"].values(), file["time"]):
                 if dataset.maxshape[0] is None:
                     dataset.resize(info.past.frames, axis=0)
-            _write_config(file, config)
+            write_config(file, config)
             _write_running(file.attrs, info, config)
 
     def _open(self):
         self._disk = JournaledFile(self.path)
         try:
-            self._file = h5py.File(self._disk, "r+", libver=_LIBVER)
+            self._file = h5py.File(self._disk, "r+", libver=LIBVER)
         except BaseException:
             self._disk.close()
             raise
@@ -155,7 +149,7 @@ class TrajectoryWriter(Observer):
         seconds = self._past_seconds + result.seconds
         try:
             with self._commit("how the flow ended"):
-                _write_status(self._file.attrs, result.status, result.message, seconds)
+                write_status(self._file.attrs, result.status, result.message, seconds)
         finally:
             with suppress(OSError, RuntimeError):  # after an error HDF5 may not be able to
                 self._file.close()
@@ -220,17 +214,18 @@ def check_output(path, overwrite):
 def _write_running(attributes, info, config):
     """Write what a file tells whose flow is about to run."""
     write_text(attributes, "fingerprint", fingerprint(config, info.energy, info.measure, info.seed))
-    _write_status(attributes, "running", "the flow is running, or was killed", np.nan)
+    write_status(attributes, "running", "the flow is running, or was killed", np.nan)
     attributes.modify("t_end", np.float64(info.t_end))
 
 
-def _write_status(attributes, status, message, seconds):
+def write_status(attributes, status, message, seconds):
+    """Write how a flow ended, where there is room for that since the beginning."""
     write_text(attributes, "status", status, _STATUS_ROOM)
     write_text(attributes, "message", message, _MESSAGE_ROOM)
     attributes.modify("seconds", np.float64(seconds))
 
 
-def _write_config(file, config):
+def write_config(file, config):
     """Write the configuration, in place where it fits, and its checksum: HDF5 keeps none of a text without axes."""
     length = len(config.encode())
     value = text_array(config, _CONFIG_ROOM * -(-length // _CONFIG_ROOM))
@@ -271,10 +266,10 @@ def _write_header(file, info, config):
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["seed"] = np.uint64(info.seed)  # of noise and mini-batches
     _write_running(file.attrs, info, config)
-    _write_config(file, config)
+    write_config(file, config)
     for slot in SLOTS:
         file.create_group(f"checkpoint/{slot}")
-    _create_time(file)
+    create_time(file)
     particles, layout, m = file.create_group("particles"), info.measure.layout, info.measure.m
     if layout.period is not None:
         particles.attrs["period"] = layout.period
@@ -282,7 +277,7 @@ def _write_header(file, info, config):
         names, lengths = tuple(axis for axis, _ in axes), tuple(length for _, length in axes)
         block = create_array(particles, name, ("time", "particle", *names), (0, m, *lengths))
         block.attrs["position"] = position
-    _create_time(file.create_group("observables"))
+    create_time(file.create_group("observables"))
     data = getattr(info.energy, "data", None)
     if data is not None:
         _write_data(file.create_group("data"), data)
@@ -297,53 +292,10 @@ def _supports(energy):
     return getattr(getattr(energy, "model", None), "supports", ())
 
 
-def _create_time(group):
+def create_time(group):
+    """Create the flow times of frames or observables."""
     time = create_array(group, "time", ("time",), (0,))
     write_text(time.attrs, "long_name", "flow time")
-
-
-def create_array(group, name, axes, shape, dtype="f8", fillvalue=None):
-    """Create a dataset whose values carry checksums, and its dimensions, by their names, where they do not exist.
-
-    Returns
-    -------
-    h5py.Dataset
-        The dimensions time and contact may grow.
-    """
-    limits = tuple(None if axis in _GROWING else length for axis, length in zip(axes, shape, strict=True))
-    options = {} if 0 in limits else {"maxshape": limits, "chunks": _chunk(axes, shape, np.dtype(dtype)), **_CHECKSUM}
-    dataset = group.create_dataset(name, shape, dtype, fillvalue=fillvalue, **options)
-    names = text_array(axes)
-    dataset.attrs.create("axes", names, dtype=names.dtype)
-    if axes == (name,):
-        dataset.make_scale(name)
-        return dataset
-    for dimension, axis, length in zip(dataset.dims, axes, shape, strict=True):
-        dimension.attach_scale(_dimension(group, axis, length))
-    return dataset
-
-
-def _chunk(axes, shape, dtype):
-    """Return the shape of a chunk: of one frame, and of a size that HDF5 keeps in its cache."""
-    room, chunk = _CHUNK_BYTES // dtype.itemsize, ()
-    for axis, length in reversed(list(zip(axes, shape, strict=True))):
-        if axis in _GROWING:
-            length = 1 if axis == "time" and len(axes) > 1 else 1024
-        chunk = (max(1, min(length, room)), *chunk)
-        room //= chunk[0]
-    return chunk
-
-
-def _dimension(group, name, length):
-    """Return a dimension: the coordinate of that name, or a netCDF dimension without coordinate values."""
-    if name in group:
-        return group[name]
-    if name == "time":
-        return group.parent[name]
-    growing = {"maxshape": (None,), "chunks": (1024,)} if name in _GROWING else {}
-    scale = group.create_dataset(name, shape=(length,), dtype="f4", **growing)  # never filled, so never stored
-    scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{length:10d}")
-    return scale
 
 
 def _store(group, name, axes, values, dtype="f8"):

@@ -208,6 +208,8 @@ class Trajectory:
             if self.format_version == 1:  # counts only
                 return {name: value.item() for name, value in group.attrs.items()}
             slots = [group[slot] for slot in SLOTS if group[slot].attrs.get("frame", count) < count]
+            if not slots:
+                raise TrajectoryError(f"{self.path.name!r} holds no checkpoint to go on from")
             slot = max(slots, key=lambda slot: slot.attrs["frame"])
             memory = {name: slot.attrs[name].item() for name in COUNTS if name in slot.attrs}
             arrays = {name: slot[name][...] if name in slot else None for name in ARRAYS}
@@ -217,7 +219,7 @@ class Trajectory:
 
     @cached_property
     def model(self):
-        """The model of the network; None for other particles, or where the configuration does not name it."""
+        """The model of the network; None for other particles, or where the file does not tell it."""
         from particleflow.models import MODELS, build_model
 
         table = self.config.get("model", {})
@@ -225,7 +227,11 @@ class Trajectory:
             return None
 
         def read():
-            supports = self._file["model/supports"][...] if table["kind"] == "hard-synchronized" else None
+            supports = None
+            if table["kind"] == "hard-synchronized":
+                if "supports" not in self._file.get("model", ()):
+                    return None
+                supports = self._file["model/supports"][...]
             s = table["s"] if table["kind"] == "three-layer" else None
             return build_model(table["kind"], table["activation"], s=s, supports=supports)
 

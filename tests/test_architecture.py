@@ -56,6 +56,7 @@ LEVELS = (
         "point_figures",
         "polishing",
         "rates",
+        "repairing",
     ),
     ("config_tables",),
     ("config", "plotting", "animation", "export", "summary", "synchronization_figures", "watching"),

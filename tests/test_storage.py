@@ -14,7 +14,7 @@ import pytest
 import xarray
 
 import particleflow as pf
-from particleflow import storage
+from particleflow import hdf5, storage
 
 N, D, M = 12, 3, 5  # D with the bias
 
@@ -200,7 +200,7 @@ def test_any_number_of_features(tmp_path, d):
 
 
 def test_large_clouds_are_stored_in_several_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(hdf5, "_CHUNK_BYTES", 100)
     result = pf.solve(*problem(), 1.0, frames=3, file=tmp_path / "run.h5")
     with pf.open(tmp_path / "run.h5") as trajectory:
         np.testing.assert_array_equal(trajectory.particles(-1).particles, result.measure.particles)
