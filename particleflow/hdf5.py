@@ -16,6 +16,9 @@ import numpy as np
 
 from particleflow.errors import TrajectoryError
 
+GROWING = ("time", "contact")
+"""The dimensions that grow while a flow runs."""
+
 CHECKED_SINCE = 3
 """The version of the format from which on everything in a file carries a checksum."""
 
@@ -24,11 +27,11 @@ LIBVER = "v110", "v110"
 
 _FIRST_LIBVER = "v108", "v108"  # later ones do not open a file after a process that wrote it was killed
 _CHECKSUM = {"compression": "gzip", "compression_opts": 0}  # of zlib, which compresses nothing at this level
-_GROWING = ("time", "contact")  # dimensions
 _CHUNK_BYTES = 2**20
 _SIGNATURE, _CHECKED_SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 2
 _PATIENCE, _MEMORY = 4.0, 2**31  # s, bytes of address space
 _WALK = "import sys; sys.path[:] = sys.argv[2:]; from particleflow.hdf5 import walk; walk(sys.argv[1])"
+_LARGEST_ATTRIBUTE = 2**24  # bytes
 _LEAST_CHECKED, _COMPRESSION = 2**26, 200  # bytes; how much smaller a file may be that somebody compressed
 
 
@@ -79,7 +82,12 @@ def _has_checksums(file):
 
 
 def _kind(attributes, name):
-    return attributes.get_id(name).dtype.kind
+    """Return the kind of an attribute, unless that is huge."""
+    attribute = attributes.get_id(name)
+    if attribute.get_storage_size() > _LARGEST_ATTRIBUTE:
+        size = attribute.get_storage_size()
+        raise TrajectoryError(f"the file is refused: its attribute {name} has {size:.3g} bytes")
+    return attribute.dtype.kind
 
 
 def _probe(path):
@@ -216,7 +224,7 @@ def create_array(group, name, axes, shape, dtype="f8", fillvalue=None):
     h5py.Dataset
         The dimensions time and contact may grow.
     """
-    limits = tuple(None if axis in _GROWING else length for axis, length in zip(axes, shape, strict=True))
+    limits = tuple(None if axis in GROWING else length for axis, length in zip(axes, shape, strict=True))
     options = {} if 0 in limits else {"maxshape": limits, "chunks": _chunk(axes, shape, np.dtype(dtype)), **_CHECKSUM}
     dataset = group.create_dataset(name, shape, dtype, fillvalue=fillvalue, **options)
     names = text_array(axes)
@@ -233,7 +241,7 @@ def _chunk(axes, shape, dtype):
     """Return the shape of a chunk: of one frame, and of a size that HDF5 keeps in its cache."""
     room, chunk = _CHUNK_BYTES // dtype.itemsize, ()
     for axis, length in reversed(list(zip(axes, shape, strict=True))):
-        if axis in _GROWING:
+        if axis in GROWING:
             length = 1 if axis == "time" and len(axes) > 1 else 1024
         chunk = (max(1, min(length, room)), *chunk)
         room //= chunk[0]
@@ -246,7 +254,7 @@ def _dimension(group, name, length):
         return group[name]
     if name == "time":
         return group.parent[name]
-    growing = {"maxshape": (None,), "chunks": (1024,)} if name in _GROWING else {}
+    growing = {"maxshape": (None,), "chunks": (1024,)} if name in GROWING else {}
     scale = group.create_dataset(name, shape=(length,), dtype="f4", **growing)  # never filled, so never stored
     scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{length:10d}")
     return scale

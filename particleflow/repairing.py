@@ -54,7 +54,7 @@ class Repair:
         if self.path is None:
             return f"nothing to repair: all {self.frames} frames and everything else can be read"
         gone = [k for k in range(self.frames) if k not in set(self.saved)]
-        what = [*([f"the {_ranges(gone)}"] if gone else []), *self.lost]
+        what = [*([_ranges(gone)] if gone else []), *self.lost]
         text = f"saved {len(self.saved)} of {self.frames} frames in {str(self.path)!r}"
         text += f"; lost: {', '.join(what)}" if what else ""
         return text if self.resumable else f"{text}. Its last frame has no checkpoint: the flow cannot go on from there"
