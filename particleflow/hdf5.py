@@ -35,8 +35,10 @@ _LARGEST_ATTRIBUTE = 2**24  # bytes
 _LEAST_CHECKED, _COMPRESSION = 2**26, 200  # bytes; how much smaller a file may be that somebody compressed
 
 
-def open_file(path):
+def open_file(path, *, examined=False):
     """Open an HDF5 file for reading, without a lock, which could keep out the flow that is writing it.
+
+    What was `examined` a moment ago and has merely grown is not examined again.
 
     Raises
     ------
@@ -45,6 +47,8 @@ def open_file(path):
     TrajectoryError
         If it is unsafe to read: it leads to other files, claims absurd sizes, or is damaged.
     """
+    if examined:
+        return _open(path)
     with Path(path).open("rb") as stream:
         start = stream.read(len(_SIGNATURE) + 1)
     if not (start.startswith(_SIGNATURE) and start[-1] < _CHECKED_SUPERBLOCK):
@@ -86,7 +90,7 @@ def _kind(attributes, name):
     attribute = attributes.get_id(name)
     if attribute.get_storage_size() > _LARGEST_ATTRIBUTE:
         size = attribute.get_storage_size()
-        raise TrajectoryError(f"the file is refused: its attribute {name} has {size:.3g} bytes")
+        raise TrajectoryError(f"a file is refused whose attribute {name} has {size:.3g} bytes")
     return attribute.dtype.kind
 
 

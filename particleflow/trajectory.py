@@ -65,7 +65,7 @@ class Trajectory:
         self.path = Path(path)
         if not _is_file(self.path):
             raise TrajectoryError(f"{str(self.path)!r} does not exist or is not a file")
-        self._file, self._opened_at = None, None
+        self._file, self._opened_at, self._examined = None, None, False
         try:
             self._stable(self._read_header)
         except TrajectoryError:
@@ -108,7 +108,8 @@ class Trajectory:
         recover(self.path)
         self._opened_at = _stamp(self.path)
         try:
-            self._file = open_file(self.path)
+            self._file = open_file(self.path, examined=self._examined)
+            self._examined = True
         except OSError as error:
             raise TrajectoryError(f"{self.path.name!r} cannot be opened as HDF5: {error}") from None
 
