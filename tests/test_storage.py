@@ -283,7 +283,8 @@ start = pf.EmpiricalMeasure(np.zeros((200, 1)), field.layout)
 times = [0.01 * k for k in range(1, 301)]
 pf.solve(field, start, 3.0, method="euler", step=0.01, frames=times, file="run.h5")
 """
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    places = (str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
     path, first, seen = tmp_path / "run.h5", None, 0
     with process, warnings.catch_warnings():
