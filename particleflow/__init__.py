@@ -85,6 +85,7 @@ _ROOMS = {
     "teachers": ("random_teacher", "teacher_dataset"),
     "storage": ("TrajectoryWriter",),
     "trajectory": ("Trajectory",),
+    "repairing": ("Repair", "repair"),
     "flow": ("FlowResult", "flow_time", "log_spaced", "solve"),
     "config": ("Config", "load_config", "read_config", "resume"),
     "config_tables": (

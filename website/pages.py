@@ -68,7 +68,11 @@ TOPICS = {
         "Exact Wasserstein distances, and the synchronisation of layers.",
         ("transport", "synchronization", "synchronization_figures"),
     ),
-    "files": ("Trajectories", "Stored flows: written, read, converted.", ("trajectory", "storage", "export")),
+    "files": (
+        "Trajectories",
+        "Stored flows: written, read, converted.",
+        ("trajectory", "storage", "export", "repairing"),
+    ),
     "analysis": (
         "Analysis and figures",
         "Distances along flows, rates, comparisons; figures, movies and web pages.",
