@@ -21,6 +21,7 @@ from particleflow.jit import jit
 
 AUCTION_FROM = {"cold": 0.1, "warm": 0.6}  # the share of free rows from which an auction pays
 FIRST_INCREMENT, LAST_INCREMENT, FALL = 0.02, 1e-5, 0.1  # of ε, the first two in units of the largest cost
+MANY, SMALLEST_INCREMENT = 0.2, 1e-11  # the share of free rows from which ε falls on, and about to where
 SMALLEST_UNIT = 1e-300  # costs below cannot be given in units of the largest one
 SLAB = 2e8  # about 0.1 s
 BLOCK = 64  # columns of which one minimum is taken: quickest among powers of two
@@ -60,32 +61,54 @@ def assign(cost, start=None):
         kind, columns, v = "warm", start[0].copy(), start[1] - _middle(start[1])
     rows = np.empty(m, dtype=np.int64)
     free, count, excess = keep_tight(cost, v, columns, rows, 0.0)
-    if count > AUCTION_FROM[kind] * m and largest > SMALLEST_UNIT:
-        first = FIRST_INCREMENT if kind == "cold" else 2 * excess / largest
-        v = largest * _auctioned(in_float32(cost, 1 / largest), v / largest, columns, rows, first)
-        v -= _middle(v)  # only differences matter; those of small numbers keep their digits
-        free, count, _ = keep_tight(cost, v, columns, rows, 0.0)
-    free = free[:count]
-    for _ in range(2):
-        free = reduce_rows(cost, v, columns, rows, free)
+    if count <= AUCTION_FROM[kind] * m or largest <= SMALLEST_UNIT:
+        free = _reduced(cost, v, columns, rows, free[:count])
+    else:
+        first = FIRST_INCREMENT if kind == "cold" else np.clip(2 * excess / largest, LAST_INCREMENT, FIRST_INCREMENT)
+        free = _auctions(cost, v, columns, rows, largest, first)
     slab = max(1, int(SLAB / m**2))
     for start in range(0, len(free), slab):
         augment(cost, v, columns, rows, free[start : start + slab])
     return columns, v
 
 
-def _auctioned(cost, v, columns, rows, increment):
-    """Return better prices v: free rows bid for their best columns, at increments that fall to the last."""
-    v, slab = v.astype(np.float32), max(1, int(SLAB / len(v)))
-    last = np.float32(LAST_INCREMENT)
-    increment = np.float32(np.clip(increment, LAST_INCREMENT, FIRST_INCREMENT))
+def _auctions(cost, v, columns, rows, unit, first):
+    """Improve the prices v until few rows are free after their reduction; return those. Increments are in units."""
+    rough = (v / unit).astype(np.float32)
+    _auction(in_float32(cost, 1 / unit), rough, columns, rows, first, LAST_INCREMENT)
+    v[:] = unit * rough.astype(np.float64)
+    free, before, increment = _tightened(cost, v, columns, rows), len(v), LAST_INCREMENT
+    # a few particles far out make the increment large for all others: it falls on, as long as that helps
+    while MANY * len(v) < len(free) < before and increment > SMALLEST_INCREMENT:
+        before, increment = len(free), FALL**2 * increment
+        _auction(cost, v, columns, rows, increment / FALL * unit, increment * unit)
+        free = _tightened(cost, v, columns, rows)
+    return free
+
+
+def _auction(cost, v, columns, rows, increment, last):
+    """Let free rows bid for their best columns, at increments that fall to the last."""
+    slab, number = max(1, int(SLAB / len(v))), v.dtype.type
     while True:
-        waiting, count, _ = keep_tight(cost, v, columns, rows, increment)
+        waiting, count, _ = keep_tight(cost, v, columns, rows, number(increment))
         while count > 0:
-            count = bid(cost, v, columns, rows, waiting, count, increment, slab)
+            count = bid(cost, v, columns, rows, waiting, count, number(increment), slab)
         if increment <= last:
-            return v.astype(np.float64)
-        increment = max(np.float32(FALL) * increment, last)
+            return
+        increment = max(FALL * increment, last)
+
+
+def _tightened(cost, v, columns, rows):
+    """Keep the pairs that are tight, reduce the other rows, and return those still free."""
+    v -= _middle(v)  # only differences matter; those of small numbers keep their digits
+    free, count, _ = keep_tight(cost, v, columns, rows, 0.0)
+    return _reduced(cost, v, columns, rows, free[:count])
+
+
+def _reduced(cost, v, columns, rows, free):
+    for _ in range(2):
+        free = reduce_rows(cost, v, columns, rows, free)
+    return free
 
 
 def _middle(v):

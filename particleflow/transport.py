@@ -125,7 +125,9 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
         method, source, target, mass = "assignment", np.arange(len(A)), permutation, a
     else:
         method = "network simplex"
-        source, target, mass, u, v, primal = _simplex(costs_between(X, Y, period), *_masses(a, b, uniform), max_iterations)
+        source, target, mass, u, v, primal = _simplex(
+            costs_between(X, Y, period), *_masses(a, b, uniform), max_iterations
+        )
     gap = _gap(primal, a @ u + b @ v, spread)
     with np.errstate(over="ignore", invalid="ignore"):
         if period is None:  # from the centred clouds back to the given ones: |x − y|² = |ξ − η|² + 2δ·(ξ − η) + |δ|²

@@ -16,6 +16,7 @@ LEVELS = (
         "measure",
         "journal",
         "assignment",
+        "costs",
         "activations",
         "losses",
         "metrics",
