@@ -118,7 +118,7 @@ def _middle(v):
 
 @intrinsic
 def lesser(_, a, b):
-    """Return the lesser of two numbers, neither NaN: LLVM's minnum, which unlike ``min`` becomes a vector instruction."""
+    """Return the lesser of two numbers, neither NaN: LLVM's minnum, of which loops become vector instructions."""
 
     def build(context, builder, signature, arguments):
         kind = arguments[0].type

@@ -18,6 +18,7 @@ LEVELS = (
         "assignment",
         "costs",
         "activations",
+        "arc_cosine",
         "losses",
         "metrics",
         "notebook",
