@@ -12,7 +12,9 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
+from particleflow.threads import share
 
+GROUPS = 4  # of rows of tiles, shared among threads
 TILE = 256  # its square in float64 fits the second-level cache
 NEAR_PARALLEL = 1e-5  # 1 − |cos t| below which the difference of the unit vectors gives the angle; above, to 1e-13
 SMALLEST = 1e-300  # stands for 1 − |cos t| = 0, which would lose its sign
@@ -52,10 +54,21 @@ def _unit_vectors(W):
 
 
 def _sum_over(units, sources, masses, pull):
+    symmetric, moments, rows = units is sources, masses[:, None] * sources, -(-len(units) // TILE)
+    groups, sines = min(GROUPS, rows), np.zeros(len(units))
     pull[...] = 0.0
-    sines, moments = np.zeros(len(units)), masses[:, None] * sources
-    for start in range(0, len(units), TILE):  # in between Python can react to a signal
-        add_tiles(units, sources, masses, moments, start, units is sources, pull, sines)
+    # a row of tiles adds to its column too: each group has sums of its own, added up in a fixed order
+    sums = [(np.zeros_like(pull), np.zeros_like(sines)) if symmetric else (pull, sines) for _ in range(groups)]
+
+    def add(group):
+        for row in range(group, rows, groups):  # in between Python can react to a signal
+            add_tiles(units, sources, masses, moments, TILE * row, symmetric, *sums[group])
+
+    share(add, [(group,) for group in range(groups)])
+    if symmetric:
+        for part, of_sines in sums:
+            pull += part
+            sines += of_sines
     pull += sines[:, None] * units
 
 

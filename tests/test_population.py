@@ -209,15 +209,19 @@ def test_symmetric_tiles_in_every_unit(size):
     assert_the_same(((fields / size, pulls), expected))
 
 
-def test_symmetric_tiles_give_the_same_bits_whatever_the_threads():
+def test_symmetric_tiles_give_the_same_bits_whatever_the_threads(monkeypatch):
     rng = np.random.default_rng(3)
-    W, teacher, weights = rng.normal(size=(2 * TILE + 5, 40)), rng.normal(size=(30, 40)), rng.normal(size=2 * TILE + 5)
+    m = 5 * TILE + 5
+    W, teacher, weights = rng.normal(size=(m, 4)), rng.normal(size=(30, 4)), rng.normal(size=m)
     results = []
-    for threads in (1, 2):
+    for threads in (1, 2, 3):
+        monkeypatch.setattr("particleflow.threads._count", lambda threads=threads: threads)
         with threadpool_limits(threads):
-            results.append(both_sums(W, weights, teacher, np.ones(30))[0])
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
+            results.append((np.empty((2, m)), np.empty((2, m, 4))))
+            arc_cosine_fields(W, weights, teacher, np.ones(30), *results[-1])
+    for other in results[1:]:
+        for one, same in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, same)
 
 
 def test_minimum_of_a_single_relu_teacher():
