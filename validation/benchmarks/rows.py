@@ -1,5 +1,5 @@
 """All rows, in the order in which they are printed."""
 
-from validation.benchmarks import deep_networks, population, study, transport, two_layer
+from validation.benchmarks import deep_networks, population, storage, study, transport, two_layer
 
-ROWS = (*two_layer.ROWS, *deep_networks.ROWS, *population.ROWS, *transport.ROWS, *study.ROWS)
+ROWS = (*two_layer.ROWS, *deep_networks.ROWS, *population.ROWS, *transport.ROWS, *storage.ROWS, *study.ROWS)
