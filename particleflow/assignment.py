@@ -52,6 +52,10 @@ def assign(cost, start=None):
     m = len(cost)
     if m == 1:
         return np.zeros(1, dtype=np.int64), np.zeros(1)
+    if (cost[0] == cost[-1]).all() and (cost == cost[0]).all():  # all of one cloud in a point: auctions would take long
+        return np.arange(m), cost[0].copy()
+    if (cost[:, 0] == cost[:, -1]).all() and (cost == cost[:, :1]).all():
+        return np.arange(m), np.zeros(m)
     largest = cost.max()
     if start is not None and np.ptp(start[1]) > 2 * largest:  # optimal prices differ by at most the largest cost
         start = None
