@@ -321,7 +321,7 @@ def _masses(a, b, uniform):
 
 def _quantiles(x, y):
     """Couple particles of equal mass in their order; prices follow along (k, k), (k + 1, k), (k + 1, k + 1)."""
-    i, j = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
+    i, j = np.argsort(x), np.argsort(y)  # in any order among equals
     x, y = x[i], y[j]
     here, ahead = (x - y) ** 2, (x[1:] - y[:-1]) ** 2
     u, v = np.empty(len(x)), np.empty(len(y))
