@@ -1,5 +1,6 @@
 """The population limit, against quadrature, extended precision, the pairwise form and data in growing number."""
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
@@ -172,7 +173,6 @@ def assert_the_same(sums, tolerance=1e-12):
 
 
 def test_angles_from_the_polynomial_against_extended_precision():
-    mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(40):
         for s in np.concatenate([np.logspace(-20, 0, 60), np.linspace(0.02, 1, 60)]):
             truth = mpmath.acos(1 - mpmath.mpf(float(s))) / mpmath.sqrt(2 * mpmath.mpf(float(s)))
