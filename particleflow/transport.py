@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from particleflow.assignment import assign, row_minima
+from particleflow.costs import TOO_LARGE, centred, costs_between, finite, independent_cost, squares
 from particleflow.errors import InvalidInput, TransportFailed
-from particleflow.jit import jit
 from particleflow.measure import EmpiricalMeasure, Layout
 from particleflow.values import is_integer, is_real
 
 LARGEST_GAP = 1e-9
-SMALLEST_SPREAD = 1e-280  # below, squares lose digits
-_TOO_LARGE = "the squared distances overflow: give the particles in a larger unit of length"
-FEW_COORDINATES = 8  # up to here costs are sums of squared differences; beyond, an expanded square (one matrix product)
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     """Return an optimal coupling of two empirical measures.
 
     On the line by sorting, between uniform measures of one size by assignment, otherwise by the network simplex of
-    Bonneel et al. (2011). Memory is 8 m m' bytes but for the first.
+    Bonneel et al. (2011). Memory is 12 m m' bytes but for the first.
 
     Parameters
     ----------
@@ -116,24 +113,29 @@ def coupling(A, B, *, weights=None, other_weights=None, period=None, max_iterati
     A, B = _clouds(A, B)
     a, b = checked_weights("weights", weights, len(A)), checked_weights("other_weights", other_weights, len(B))
     uniform = bool((a == a[0]).all() and (b == b[0]).all())
-    X, Y = _centred(A, a, B, b, period)
-    spread = _spread(X, a, Y, b, period)
+    X, Y = centred(A, a, B, b, period)
+    spread = independent_cost(X, a, Y, b, period)
     if X.shape[1] == 1 and period is None:
-        method, (source, target, mass, u, v, primal) = "sort", _sorted(X[:, 0], Y[:, 0], *_masses(a, b, uniform))
+        x, y = X[:, 0], Y[:, 0]
+        one_to_one = uniform and len(x) == len(y)
+        plan = _quantiles(x, y) if one_to_one else _sorted(x, y, *_masses(a, b, uniform))
+        method, (source, target, mass, u, v, primal) = "sort", plan
     elif uniform and len(A) == len(B):
-        permutation, u, v, primal = _matched(_costs(X, Y, period))
+        permutation, u, v, primal = _matched(costs_between(X, Y, period))
         method, source, target, mass = "assignment", np.arange(len(A)), permutation, a
     else:
         method = "network simplex"
-        source, target, mass, u, v, primal = _simplex(_costs(X, Y, period), *_masses(a, b, uniform), max_iterations)
+        source, target, mass, u, v, primal = _simplex(
+            costs_between(X, Y, period), *_masses(a, b, uniform), max_iterations
+        )
     gap = _gap(primal, a @ u + b @ v, spread)
     with np.errstate(over="ignore", invalid="ignore"):
         if period is None:  # from the centred clouds back to the given ones: |x − y|² = |ξ − η|² + 2δ·(ξ − η) + |δ|²
             delta = (A[0] - B[0]) - (X[0] - Y[0])
             u, v = u + 2 * X @ delta + delta @ delta, v - 2 * Y @ delta
-        value = float(mass @ _squares(A[source], B[target], period))
+        value = float(mass @ squares(A[source], B[target], period))
     if not np.isfinite(value):
-        raise TransportFailed(_TOO_LARGE)
+        raise TransportFailed(TOO_LARGE)
     return Coupling(value, source, target, mass, (u, v), gap, method)
 
 
@@ -184,17 +186,17 @@ class Matcher:
             permutation[np.argsort(X[:, 0], kind="stable")] = np.argsort(Y[:, 0], kind="stable")
             return permutation
         a = np.full(m, 1 / m)
-        X, Y = _centred(X, a, Y, a, self.period)
-        spread = _spread(X, a, Y, a, self.period)
-        return self.match_costs(_costs(X, Y, self.period), spread)
+        X, Y = centred(X, a, Y, a, self.period)
+        spread = independent_cost(X, a, Y, a, self.period)
+        return self.match_costs(costs_between(X, Y, self.period), spread)
 
     def w2(self, X, Y):
         """Return W2(X, Y) = (1/m Σ_i |x_i − y_π(i)|²)^½ of clouds of one size; arguments as in `match`."""
         X, Y = _clouds(X, Y)
         permutation = self.match(X, Y)
         with np.errstate(over="ignore"):
-            value = float(np.mean(_squares(X, Y[permutation], self.period)))
-        return float(np.sqrt(_finite(np.array(value))))
+            value = float(np.mean(squares(X, Y[permutation], self.period)))
+        return float(np.sqrt(finite(np.array(value))))
 
     def match_costs(self, cost, spread):
         """Return the permutation π that minimises Σ_i C_iπ(i), for costs (m, m) that the caller has computed.
@@ -306,73 +308,6 @@ def checked_weights(name, weights, m):
     return weights / weights.sum()
 
 
-# --- costs ------------------------------------------------------------------------------------------------------------
-
-
-def _centred(A, a, B, b, period):
-    """Return the clouds with their means moved to 0, which changes no optimal plan in R^p; as they are on a torus."""
-    if period is not None:
-        return A, B
-    A, B = A - A[0], B - B[0]  # first exactly: a common shift leaves no trace in the means
-    return A - a @ A, B - b @ B
-
-
-def _spread(X, a, Y, b, period):
-    """Return the cost of coupling centred clouds independently, on a torus that of uniform ones."""
-    with np.errstate(over="ignore"):
-        if period is None:
-            spread = float(a @ np.sum(X * X, axis=1) + b @ np.sum(Y * Y, axis=1))
-        else:
-            spread = X.shape[1] * period * period / 12
-        if not np.isfinite(4 * max(len(X), len(Y)) * spread):
-            raise TransportFailed(_TOO_LARGE)
-    if 0 < spread < SMALLEST_SPREAD:
-        raise TransportFailed("the squared distances underflow: give the particles in a smaller unit of length")
-    return spread
-
-
-def _finite(costs):
-    """Return costs; no solver may see an infinite one or NaN, which only overflow makes of finite particles."""
-    if not np.isfinite(costs.max()):
-        raise TransportFailed(_TOO_LARGE)
-    return costs
-
-
-def _costs(X, Y, period):
-    """Return |x_i − y_j|², shape (m, m')."""
-    if X.shape[1] <= FEW_COORDINATES or period is not None:
-        return _finite(_squared_distances(X, np.ascontiguousarray(Y.T), period or 0.0))
-    costs = X @ (-2 * Y.T)
-    costs += np.sum(X * X, axis=1)[:, None]
-    costs += np.sum(Y * Y, axis=1)
-    return _finite(np.maximum(costs, 0, out=costs))
-
-
-@jit
-def _squared_distances(X, columns, period):
-    """Sum squared differences; columns is Yᵀ (p, m'); period 0 is R^p."""
-    m, p, other = X.shape[0], X.shape[1], columns.shape[1]
-    costs = np.zeros((m, other))
-    for i in range(m):
-        for k in range(p):
-            if period == 0.0:
-                for j in range(other):
-                    costs[i, j] += (X[i, k] - columns[k, j]) ** 2
-            else:
-                for j in range(other):
-                    turns = (X[i, k] - columns[k, j]) / period
-                    costs[i, j] += (period * (turns - np.rint(turns))) ** 2
-    return costs
-
-
-def _squares(A, B, period):
-    """Return |x_i − y_i|² of pairs, each accurate to rounding, shape (m,)."""
-    differences = A - B
-    if period is not None:
-        differences -= period * np.rint(differences / period)
-    return np.sum(differences * differences, axis=1)
-
-
 # --- solvers: the pairs, their masses, the prices and the cost --------------------------------------------------------
 
 
@@ -382,6 +317,17 @@ def _masses(a, b, uniform):
         return a, b, 1.0
     m, other = len(a), len(b)
     return np.full(m, float(other)), np.full(other, float(m)), float(m * other)
+
+
+def _quantiles(x, y):
+    """Couple particles of equal mass in their order; prices follow along (k, k), (k + 1, k), (k + 1, k + 1)."""
+    i, j = np.argsort(x), np.argsort(y)  # in any order among equals
+    x, y = x[i], y[j]
+    here, ahead = (x - y) ** 2, (x[1:] - y[:-1]) ** 2
+    u, v = np.empty(len(x)), np.empty(len(y))
+    u[i] = here[0] + np.concatenate([[0.0], np.cumsum(ahead - here[:-1])])
+    v[j] = np.concatenate([[0.0], np.cumsum(here[1:] - ahead)])
+    return i, j, np.full(len(x), 1 / len(x)), u, v, here.mean()
 
 
 def _sorted(x, y, a, b, total):

@@ -1,12 +1,17 @@
 """The population limit, against quadrature, extended precision, the pairwise form and data in growing number."""
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from scipy.special import erf
+from threadpoolctl import threadpool_limits
 
 import particleflow as pf
+from particleflow.activations import RELU
+from particleflow.arc_cosine import TILE, arc_cosine_fields, ratio
 from particleflow.gaussian_kernels import pair_matrices
+from particleflow.models.population import pairwise_fields
 
 SMOOTH = {"erf": lambda z: erf(z / np.sqrt(2)), "square": lambda z: z**2, "linear": lambda z: z}
 NAMES = [*SMOOTH, "relu"]
@@ -147,6 +152,76 @@ def test_energy_balance(name):
     energy, theta, _ = problem(name, m=30, regularizer="squared-norm", strength=0.05)
     observables = pf.solve(energy, pf.EmpiricalMeasure(0.3 * theta[:7], energy.layout), 20.0, rtol=1e-9).observables
     assert np.abs(observables["balance"]).max() < 1e-7 * observables["energy"][0]
+
+
+# --- relu in symmetric tiles ------------------------------------------------------------------------------------------
+
+
+def both_sums(W, weights, teacher, masses):
+    """Return fields and pulls of the tiles, and pair by pair."""
+    m, d = W.shape
+    sums = [(np.empty((2, m)), np.empty((2, m, d))) for _ in range(2)]
+    arc_cosine_fields(W, weights, teacher, masses, *sums[0])
+    pairwise_fields(RELU, W, weights, teacher, masses, *sums[1])
+    return sums
+
+
+def assert_the_same(sums, tolerance=1e-12):
+    for ours, plain in zip(*sums, strict=True):
+        for one, other in zip(ours, plain, strict=True):
+            assert np.abs(one - other).max() <= tolerance * np.abs(other).max()
+
+
+def test_angles_from_the_polynomial_against_extended_precision():
+    with mpmath.workdps(40):
+        for s in np.concatenate([np.logspace(-20, 0, 60), np.linspace(0.02, 1, 60)]):
+            truth = mpmath.acos(1 - mpmath.mpf(float(s))) / mpmath.sqrt(2 * mpmath.mpf(float(s)))
+            assert abs(ratio(s) - truth) < 5e-16 * truth
+    assert ratio(0.0) == 1.0
+
+
+@pytest.mark.parametrize("m", [*range(1, 6), 17, 40, TILE - 1, TILE, TILE + 1, 2 * TILE + 3])
+@pytest.mark.parametrize("d", [1, 2, 3, 10, 33])
+def test_symmetric_tiles_equal_the_pairwise_sum(m, d):
+    rng = np.random.default_rng(m)
+    W, teacher = rng.normal(size=(m, d)), rng.normal(size=(3, d))
+    assert_the_same(both_sums(W, rng.normal(size=m) / m, teacher, rng.normal(size=3)))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-9, 1e-6, 1e-4, 4.4e-3, 4.5e-3, 0.04, 0.05])
+@pytest.mark.parametrize("m", [30, TILE + 44])
+def test_symmetric_tiles_with_clusters_of_directions(angle, m):
+    """Nearly parallel, nearly antiparallel and equal directions, lengths from 1e-5 to 1e5, a vector that is 0."""
+    rng = np.random.default_rng(1)
+    centres = rng.normal(size=(3, 5))
+    W = rng.choice([-1, 1], size=(m, 1)) * centres[rng.integers(0, 3, m)]
+    W = (W + angle * rng.normal(size=W.shape)) * 10.0 ** rng.uniform(-5, 5, (m, 1))
+    W[3] = 0.0
+    assert_the_same(both_sums(W, rng.normal(size=m) / m, centres, rng.normal(size=3)))
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_symmetric_tiles_in_every_unit(size):
+    rng = np.random.default_rng(2)
+    W, teacher, weights = rng.normal(size=(50, 4)), rng.normal(size=(3, 4)), rng.normal(size=50)
+    expected = both_sums(W, weights, teacher, np.ones(3))[1]
+    fields, pulls = both_sums(size * W, weights / size, teacher, np.ones(3))[0]
+    assert_the_same(((fields / size, pulls), expected))
+
+
+def test_symmetric_tiles_give_the_same_bits_whatever_the_threads(monkeypatch):
+    rng = np.random.default_rng(3)
+    m = 5 * TILE + 5
+    W, teacher, weights = rng.normal(size=(m, 4)), rng.normal(size=(30, 4)), rng.normal(size=m)
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr("particleflow.threads._count", lambda threads=threads: threads)
+        with threadpool_limits(threads):
+            results.append((np.empty((2, m)), np.empty((2, m, 4))))
+            arc_cosine_fields(W, weights, teacher, np.ones(30), *results[-1])
+    for other in results[1:]:
+        for one, same in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, same)
 
 
 def test_minimum_of_a_single_relu_teacher():

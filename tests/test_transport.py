@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment, linprog
 
 import particleflow as pf
-from particleflow.assignment import assign, row_minima
+from particleflow.assignment import assign, row_minima, two_smallest
 from particleflow.measure import Layout, two_layer_layout
 
 NUMBERS = st.floats(-10, 10, allow_subnormal=False).map(lambda x: round(x, 6))
@@ -162,6 +162,46 @@ def test_assignment_with_ties_and_degenerate_costs():
             assert value == cost[linear_sum_assignment(cost)].sum()
             assert sorted(permutation) == list(range(m))
             assert row_minima(cost, v).sum() + v.sum() == pytest.approx(value, abs=1e-13)
+
+
+@given(st.integers(1, 200), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_the_two_smallest_as_sorting_has_them(m, seed):
+    rng = np.random.default_rng(seed)
+    row, v = rng.integers(0, 50, m) * 1.0, rng.integers(0, 3, m) * 1.0
+    first, best, second = two_smallest(row, v)
+    in_order = np.sort(np.append(row - v, np.inf))
+    assert (first, second) == tuple(in_order[:2])
+    assert best == np.argmin(row - v)
+
+
+@pytest.mark.parametrize("m", [150, 300])
+def test_clouds_on_which_auctions_are_hard(m):
+    """Outliers, far clusters, heavy tails, lattices, copies, one point: SciPy's shortest paths have no auction."""
+    rng = np.random.default_rng(m)
+    normal, sites = rng.normal(size=(2, m, 2)), rng.normal(size=(5, 2))
+    outliers, clusters = normal.copy(), normal.copy()
+    outliers[:, 0] += [[1e4], [-1e4]]
+    clusters[0, : m // 2] += 1e3
+    clusters[1, : m // 3] += 1e3
+    copies = sites[rng.integers(0, 5, (2, m))]
+    lattice, heavy = rng.integers(0, 6, (2, m, 2)) * 1.0, rng.standard_cauchy((2, m, 2))
+    pairs = [outliers, clusters, copies, lattice, heavy, (np.zeros((m, 2)), normal[0]), (normal[0], copies[0])]
+    for X, Y in pairs:
+        cost = squares(X, Y)
+        expected = cost[linear_sum_assignment(cost)].mean()
+        assert pf.w2_squared(X, Y) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_search_that_returns_often_is_the_same(monkeypatch):
+    """Kernels return to Python for signals; what they have done until then is kept."""
+    pairs = [(cloud(80, p), cloud(80, p, 1)) for p in (2, 20)]
+    expected = [pf.coupling(*pair) for pair in pairs]
+    monkeypatch.setattr("particleflow.assignment.SLAB", 1)
+    for pair, one in zip(pairs, expected, strict=True):
+        other = pf.coupling(*pair)
+        np.testing.assert_array_equal(other.permutation, one.permutation)
+        np.testing.assert_array_equal(other.potentials, one.potentials)
 
 
 @pytest.mark.parametrize("size", [1e-100, 1e-8, 1e8, 1e100])

@@ -4,8 +4,12 @@ With weights a_j/m for the particles and −a*_k/m_t for the teacher's neurons, 
 G = a Q(w) + (λ/2) V(θ): ∇_a = Q, ∇_w = a ∇Q, and L = C + ∫ a (Q + Q_teacher) dμ + λ∫V dμ.
 """
 
+from functools import partial
+
 import numpy as np
 
+from particleflow.activations import RELU
+from particleflow.arc_cosine import arc_cosine_fields
 from particleflow.gaussian_kernels import interact
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import SMOOTH, add_regularizer
@@ -16,25 +20,13 @@ _SLAB_PAIRS = 2e6
 
 def make_population_velocity(kernel, m):
     """Return ``velocity(theta, out) -> parts`` for m particles and a `particleflow.kernels.PopulationKernel`."""
-    d, count = kernel.teacher.shape[1] - 1, len(kernel.teacher)
-    code, constant = kernel.activation.code, kernel.constant
-    teacher = np.ascontiguousarray(kernel.teacher[:, 1:].T)
-    sources = [
-        (np.empty((d, m)), np.empty(m), np.empty(m)),
-        (teacher, np.sum(teacher**2, axis=0), -kernel.teacher[:, 0] / count),
-    ]
-    work = [np.empty((1, m)), np.empty((1, count))]
+    d, constant = kernel.teacher.shape[1] - 1, kernel.constant
+    teacher, masses = np.ascontiguousarray(kernel.teacher[:, 1:]), -kernel.teacher[:, 0] / len(kernel.teacher)
+    add_up = arc_cosine_fields if kernel.activation.code == RELU else partial(pairwise_fields, kernel.activation.code)
     fields, pulls, value = np.empty((2, m)), np.empty((2, m, d)), np.empty(m)
-    slab = max(1, int(_SLAB_PAIRS / (m + count)))
 
     def velocity(theta, out):
-        W = np.ascontiguousarray(theta[:, 1:])
-        cloud, squares, weights = sources[0]
-        cloud[...], weights[...] = W.T, theta[:, 0] / m
-        np.sum(W * W, axis=1, out=squares)
-        for (columns, sizes, masses), inner, field, pull in zip(sources, work, fields, pulls, strict=True):
-            for start in range(0, m, slab):
-                interact(code, W, columns, sizes, masses, inner, start, min(start + slab, m), field, pull)
+        add_up(np.ascontiguousarray(theta[:, 1:]), theta[:, 0] / m, teacher, masses, fields, pulls)
         risk = constant + float(np.mean(theta[:, 0] * (fields[0] + 2 * fields[1])))
         out[:, 0] = fields[0] + fields[1]
         out[:, 1:] = theta[:, :1] * (pulls[0] + pulls[1])
@@ -45,3 +37,16 @@ def make_population_velocity(kernel, m):
     if kernel.regularizer.code in SMOOTH:
         return velocity
     return SlidingVelocity(velocity, np.empty((0, d)), np.empty(0), kernel.regularizer.code, 0.5 * kernel.strength, m)
+
+
+def pairwise_fields(code, W, weights, teacher, teacher_weights, fields, pulls):
+    """Sum over a cloud and a teacher pair by pair, for any kernel; the rest as in `arc_cosine_fields`."""
+    for sources, masses, field, pull in zip((W, teacher), (weights, teacher_weights), fields, pulls, strict=True):
+        columns, squares, inner = (
+            np.ascontiguousarray(sources.T),
+            np.sum(sources**2, axis=1),
+            np.empty((1, len(sources))),
+        )
+        slab = max(1, int(_SLAB_PAIRS / len(sources)))
+        for start in range(0, len(W), slab):
+            interact(code, W, columns, squares, masses, inner, start, min(start + slab, len(W)), field, pull)

@@ -1,5 +1,25 @@
 """All rows, in the order in which they are printed."""
 
-from validation.benchmarks import deep_networks, plane, scaling, start_up, study, two_layer
+from validation.benchmarks import (
+    deep_networks,
+    plane,
+    population,
+    scaling,
+    start_up,
+    storage,
+    study,
+    transport,
+    two_layer,
+)
 
-ROWS = (*two_layer.ROWS, *plane.ROWS, *deep_networks.ROWS, *scaling.ROWS, *study.ROWS, *start_up.ROWS)
+ROWS = (
+    *two_layer.ROWS,
+    *plane.ROWS,
+    *deep_networks.ROWS,
+    *population.ROWS,
+    *transport.ROWS,
+    *storage.ROWS,
+    *scaling.ROWS,
+    *study.ROWS,
+    *start_up.ROWS,
+)
