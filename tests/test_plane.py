@@ -131,6 +131,14 @@ def test_many_inputs_and_particles_that_move():
     np.testing.assert_allclose(predict(theta, X)[:2000], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+def test_predictions_of_many_particles():
+    rng = np.random.default_rng(0)
+    theta, X = rng.standard_normal((1000, 3)), rng.standard_normal((5000, 2))
+    expected = np.maximum(X @ theta[:, 1:].T, 0.0) @ theta[:, 0] / 1000
+    np.testing.assert_array_equal(pf.TwoLayer("relu").predict(theta, X), predict(theta, X))
+    np.testing.assert_allclose(predict(theta, X), expected, rtol=0, atol=1e-13)
+
+
 def test_a_cloud_with_nan_leaves_no_trace():
     rng = np.random.default_rng(0)
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (rng.standard_normal((20, 2)), rng.standard_normal(20)))
