@@ -83,7 +83,7 @@ class DaskWorkers:
         for number, task in tasks.items():
             future = self._client.submit(carry_out, task, key=f"particleflow-{sweep}-{number}", pure=False)
             self._futures[future] = number
-        for future in as_completed(list(self._futures)):
+        for future in as_completed(list(self._futures), loop=self._client.loop):
             if future.status == "finished":
                 row = future.result()
             elif future.status == "error":
