@@ -1,8 +1,10 @@
 """A stored sweep as one HTML page that stands on its own."""
 
+from contextlib import suppress
 from html import escape
 
 from particleflow.bibliography import bibtex, citations
+from particleflow.errors import TrajectoryError
 from particleflow.sweep_figures import sweep_figures
 from particleflow.sweep_summary import TO_WIDEST
 from particleflow.sweep_text import summarize, to_text
@@ -85,9 +87,7 @@ def _versions(rows):
 
 def _cited(sweep):
     """Return what the sweep rests on, by the first run that is done."""
-    numbers = sweep.done.nonzero()[0]
-    if not len(numbers):
-        return ""
-    with sweep.open(numbers[0]) as trajectory:
+    keys = []
+    with suppress(TrajectoryError, IndexError), sweep.open(sweep.done.nonzero()[0][0]) as trajectory:
         keys = citations(trajectory, certified="gap" in sweep.names, measured=TO_WIDEST in sweep.names)
-    return f"<pre>{escape(bibtex(keys))}</pre>"
+    return f"<pre>{escape(bibtex(keys))}</pre>" if keys else ""

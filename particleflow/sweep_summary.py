@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from particleflow.analysis import cloud_distance
-from particleflow.errors import InvalidInput, MissingPackage
+from particleflow.errors import InvalidInput, MissingPackage, TrajectoryError
 from particleflow.rates import fit_rate
 from particleflow.sweep_config import SEED, told
 from particleflow.sweep_index import Index
@@ -239,14 +239,10 @@ class Sweep:
         width = self.values(WIDTH)
         for numbers in groups.values():
             widest = max(numbers, key=lambda number: width[number])
-            with self.open(widest) as trajectory:
-                target, model = trajectory.particles(-1), trajectory.model
-            if model is not None and not model.exchangeable:
-                continue
+            target = self._cloud(widest)
             for number in numbers:
-                if width[number] < width[widest]:
-                    with self.open(number) as trajectory:
-                        distances[number] = _distance(trajectory.particles(-1), target)
+                if target is not None and width[number] < width[widest]:
+                    distances[number] = _distance(self._cloud(number), target)
         return distances
 
     def curves(self, value, against):
@@ -313,6 +309,15 @@ class Sweep:
         far = self.fits(TO_WIDEST, WIDTH, high=most)
         return far or self.fits(TO_WIDEST, WIDTH)
 
+    def _cloud(self, number):
+        """Return the last cloud of a run; None if its particles are no sample of a law, or its trajectory has gone."""
+        try:
+            with self.open(number) as trajectory:
+                alike = trajectory.model is None or trajectory.model.exchangeable
+                return trajectory.particles(-1) if alike else None
+        except TrajectoryError:
+            return None
+
     def _given(self, value, against):
         if against not in self.parameters:
             raise InvalidInput(f"{against!r} is not swept; valid: {', '.join(self.parameters)}")
@@ -336,7 +341,7 @@ class Sweep:
 
 def _distance(cloud, target):
     try:
-        return cloud_distance(cloud, target)
+        return np.nan if cloud is None else cloud_distance(cloud, target)
     except InvalidInput:  # it would take too long
         return np.nan
 
