@@ -17,7 +17,7 @@ _LABELS = {
     "energy.strength": r"strength $\lambda$",
 }
 _SYMBOLS = {WIDTH: "m", "energy.strength": r"\lambda"}
-_MOST_CURVES = 5
+_MOST_CURVES, _MOST_TICKS = 5, 8
 
 
 def sweep_figures(sweep):
@@ -43,7 +43,7 @@ def value_figure(sweep, name, against):
     figure = PaperFigure(figsize=_SIZE)
     axes = figure.subplots()
     for number, curve in enumerate(chosen):
-        label = ", ".join(f"{plain(key)} = {_short(value)}" for key, value in curve.at.items())
+        label = ", ".join(f"{_symbol(key)} = {_short(value)}" for key, value in curve.at.items())
         color = f"C{number % 5}"
         axes.plot(curve.x, curve.median, "o-", ms=3.5, color=color, label=label or None)
         if curve.count.max() > 1:
@@ -86,8 +86,15 @@ def _scale(axes, curves):
     x, y = (np.concatenate([getattr(curve, name) for curve in curves]) for name in ("x", "median"))
     if x.min() > 0 and x.max() > 5 * x.min():
         axes.set_xscale("log")
+        if len(places := np.unique(x)) <= _MOST_TICKS and not np.any(places % 1):
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.minorticks_off()
     if y.min() > 0 and y.max() > 2 * y.min():
         axes.set_yscale("log")
+
+
+def _symbol(key):
+    return f"${_SYMBOLS[key]}$" if key in _SYMBOLS else plain(key)
 
 
 def _short(value):

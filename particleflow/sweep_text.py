@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from particleflow.summary import number, plain
+from particleflow.summary import plain
 from particleflow.sweep_config import SEED, told
 from particleflow.sweep_runs import DONE, UNDONE
 from particleflow.sweep_summary import TO_WIDEST, WIDTH
@@ -110,7 +110,7 @@ def _cell(curve, place):
     k = curve["x"].index(place)
     count = curve["count"][k]
     band = f" [{curve['low'][k]:.3g}, {curve['high'][k]:.3g}]" if count > 1 else ""
-    return f"{number(curve['median'][k])}{band}", count
+    return f"{curve['median'][k]:.4g}{band}", count
 
 
 def _distinct(values):
