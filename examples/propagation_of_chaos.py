@@ -47,9 +47,7 @@ with rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": 
             )
             axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, lw=0)
             axes.loglog(curve.x, law(curve.x), color=color, lw=1)
-            print(
-                f"{name} at t = {t:3g}: m^({law.exponent:.3f}), 95 % {law.low:.3f} … {law.high:.3f}; theory: m^(-0.5)"
-            )
+            print(f"{name} at t = {t:3g}: m^({law.exponent:.3f}), 95 % {law.low:.3f} … {law.high:.3f}; theory: {rate}")
         axes.set(xlabel="particles $m$", ylabel=f"{name.replace('W2', '$W_2$')} to the widest run")
         axes.set_xticks(curve.x, [f"{m:g}" for m in curve.x])
         axes.minorticks_off()

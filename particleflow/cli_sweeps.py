@@ -1,5 +1,7 @@
 """The commands ``particleflow sweep`` and ``particleflow summarize``."""
 
+import sys
+
 
 def add_commands(commands):
     """Add the commands to those of the command line."""
@@ -30,9 +32,12 @@ def add_commands(commands):
 def _sweep(options):
     from particleflow.sweep import run_sweep
 
-    sweep = run_sweep(
-        options.config, options.output, workers=options.workers, scheduler=options.scheduler, progress=True
-    )
+    places = {"workers": options.workers, "scheduler": options.scheduler}
+    try:
+        sweep = run_sweep(options.config, options.output, **places, progress=True)
+    except KeyboardInterrupt:
+        print("particleflow: interrupted; the same command goes on", file=sys.stderr)
+        return 130
     print(f"{sweep.folder}: {sweep.counted()}")
     for reason in sweep.troubles():
         print(reason)

@@ -17,6 +17,8 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
+from particleflow.errors import InvalidInput
+
 ATTEMPTS = 3
 """How often a run is begun whose worker dies."""
 _WORKER_BYTES = 3 * 2**28  # of a process with everything loaded
@@ -31,9 +33,16 @@ class LocalWorkers:
     ----------
     count : int, optional
         How many; by default one for each core that this process may use, fewer where the memory is small.
+
+    Raises
+    ------
+    InvalidInput
+        If the count is no number of processes.
     """
 
     def __init__(self, count=None):
+        if count is not None and not (isinstance(count, int) and count > 0):
+            raise InvalidInput(f"workers = {count!r}: valid are integers from 1")
         self._free = available_memory()
         self.count = count or int(max(1, min(usable_cores(), self._free // _WORKER_BYTES)))
         self._free -= (self.count - 1) * _WORKER_BYTES
@@ -67,7 +76,10 @@ class LocalWorkers:
         for thread in self._threads:
             thread.start()
         for _ in tasks:
-            yield self._rows.get()
+            number, row = self._rows.get()
+            if number is None:
+                raise row
+            yield number, row
 
     def close(self):
         """End the workers; flows that are under way are stored where they are."""
@@ -96,6 +108,12 @@ class LocalWorkers:
 
     def _serve(self, worker):
         """Hand tasks to one worker until none is left; put another in its place when it dies."""
+        try:
+            self._serve_all(worker)
+        except Exception as error:  # for the thread that waits for rows
+            self._rows.put((None, error))
+
+    def _serve_all(self, worker):
         while (taken := self._take(worker)) is not None:
             number, task = taken
             row = self._carry_out(worker, task)

@@ -7,6 +7,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from particleflow.certificate import certify_frame
 from particleflow.config import read_config
 from particleflow.errors import InvalidInput, ParticleflowError
@@ -70,7 +72,7 @@ def row_of(path):
                 "fingerprint": trajectory.fingerprint,
                 "created": trajectory.created,
                 "versions": trajectory.versions,
-                "observables": {name: float(values[-1]) for name, values in trajectory.observables.items()},
+                "observables": {name: _number(values[-1]) for name, values in trajectory.observables.items()},
                 "certificate": _certificate(trajectory),
             }
     except ParticleflowError as error:
@@ -91,6 +93,10 @@ def _certificate(trajectory):
     except InvalidInput:  # there is none for this energy
         return None
     return {name: getattr(found, name) for name in ("gap", "relative_gap", "lower_bound", "verdict")}
+
+
+def _number(value):
+    return None if np.isnan(value) else float(value)
 
 
 def _begun(path):

@@ -175,6 +175,7 @@ def test_whatever_is_killed_the_sweep_ends_as_if_nothing_had_happened(slow, fold
     sweep.send_signal(signal.SIGINT)
     _, err = sweep.communicate(timeout=60)
     assert sweep.returncode == 130
+    assert "interrupted; the same command goes on" in err
     assert "Traceback" not in err
     assert "interrupted" in {row["status"] for row in pf.Sweep(killed).to_dict()}
     assert main(["sweep", "sweep.toml", "-o", "killed"]) == 0
@@ -235,6 +236,7 @@ REFUSED = {
     "folder in a file": ({}, ["-o", "sweep.toml/out"], "cannot be written to"),
     "folder in /proc": ({}, ["-o", "/proc/out"], "cannot be written to"),
     "folder of others": ({}, ["-o", "foreign"], "holds index.h5 or runs that are no sweep's"),
+    "no processes": ({}, ["--workers", "-1"], "workers = -1"),
     "no scheduler": ({}, ["--scheduler", "nonsense://x"], "cannot be reached"),
 }
 
