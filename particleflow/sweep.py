@@ -111,7 +111,7 @@ def _check_folder(folder, sweep):
 def _index(folder, sweep, runs):
     """Return the index of the runs, with what is known of them, and put it into the folder."""
     for part in [*folder.glob("*.part"), *(folder / RUNS).glob("*.part")]:  # of processes that were killed
-        part.unlink()
+        part.unlink(missing_ok=True)
     index = Index(folder, sweep.to_toml(), [run.parameters for run in runs], [run.file_name for run in runs])
     if is_sweep(folder):
         index.adopt(Index.read(folder))
