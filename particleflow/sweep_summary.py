@@ -356,4 +356,4 @@ def _package(name):
     try:
         return import_module(name)
     except ImportError:
-        raise MissingPackage(f"this table needs {name}: pip install {name}") from None
+        raise MissingPackage(f"tables need {name}: pip install {name}") from None
