@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import particleflow
+from particleflow.cli_sweeps import add_commands
 from particleflow.errors import ParticleflowError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -171,10 +172,10 @@ def _parser():
 
     report = commands.add_parser(
         "report",
-        help="write one web page about one or several runs",
+        help="write one web page about one or several runs, or a sweep",
         description="Write a page that stands on its own: problem, slider, figures, evidence, configuration, BibTeX.",
     )
-    report.add_argument("files", metavar="FILE", nargs="+", help="trajectories (HDF5)")
+    report.add_argument("files", metavar="FILE", nargs="+", help="trajectories (HDF5), or the folder of one sweep")
     report.add_argument("-o", "--output", metavar="FILE.html", required=True, help="the page to write")
     report.set_defaults(command=_report)
 
@@ -197,6 +198,8 @@ def _parser():
     _add_changes(hypotheses)
     hypotheses.add_argument("--json", action="store_true", help="print JSON")
     hypotheses.set_defaults(command=_hypotheses)
+
+    add_commands(commands)
 
     validate = commands.add_parser(
         "validate", help="check the claims about the mathematics", description="Examine the claims of the ledger."
@@ -342,6 +345,12 @@ def _compare(options):
 
 
 def _report(options):
+    if len(options.files) == 1 and Path(options.files[0]).is_dir():
+        from particleflow.sweep_page import write_sweep_report
+        from particleflow.sweep_summary import Sweep
+
+        print(write_sweep_report(Sweep(options.files[0]), options.output))
+        return 0
     from contextlib import ExitStack
 
     from particleflow.report import write_report

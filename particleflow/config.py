@@ -24,16 +24,16 @@ from particleflow.config_tables import (
     TeacherConfig,
     key_name,
 )
+from particleflow.config_text import read_tables, read_text
 from particleflow.datasets import load_dataset
 from particleflow.energy import ConicEnergy, EmpiricalEnergy, KernelEnergy, PopulationEnergy
 from particleflow.errors import InvalidInput
-from particleflow.flow import single_threaded_blas, solve
+from particleflow.flow import check, single_threaded_blas, solve
 from particleflow.measure import LAWS, POINT_LAWS, EmpiricalMeasure, measure_from_file
 from particleflow.models import build_model
 from particleflow.models.hard_synchronized import bernoulli_supports, circulant_supports, exact_supports
 from particleflow.penalties import Synchronization
 from particleflow.teachers import DIMENSION, NEURONS, SAMPLES, random_teacher, teacher_dataset
-from particleflow.toml import TOMLDecodeError, loads
 from particleflow.trajectory import Trajectory
 
 
@@ -166,8 +166,17 @@ class Config(Table):
         energy = self.build_energy()
         return energy, self._measure(energy)
 
-    def run(self, file=None, *, overwrite=False, progress=False):
+    def check(self, dataset=None):
+        """Return the same, and raise all errors that `run` would raise before its first step; `dataset` as below."""
+        energy = self.build_energy(dataset)
+        measure = self._measure(energy)
+        check(energy, measure, **self._arguments)
+        return energy, measure
+
+    def run(self, file=None, *, overwrite=False, resume=False, progress=False):
         """Run the flow; the trajectory goes to `file`, by default to output.file if that is set.
+
+        Where there is a trajectory of that name, `resume` goes on with it.
 
         Returns
         -------
@@ -178,26 +187,27 @@ class Config(Table):
         if file is not None:
             from particleflow.storage import check_output
 
-            check_output(file, overwrite)  # before the data are read: the cheap check comes first
-        return self._solve(*self.build(), file=file, overwrite=overwrite, progress=progress)
+            if not (resume and Path(file).exists()):
+                check_output(file, overwrite)  # before the data are read: the cheap check comes first
+        return self._solve(*self.build(), file=file, overwrite=overwrite, resume=resume, progress=progress)
 
     def _solve(self, energy, measure, **output):
-        flow, stored = self.flow, self.to_dict()
-        stored.pop("output", None)
-        import tomli_w
-
         return solve(
-            energy,
-            measure,
-            flow.t_end,
-            method=flow.method,
-            frames=flow.frames,
-            observers=[STOP_RULES[name](value) for name, value in flow.stop.items()],
-            config=tomli_w.dumps(stored),
-            seed=int(self._seeds["flow"].generate_state(1)[0]),
-            **flow.settings,
-            **output,
+            energy, measure, config=replace(self, output=OutputConfig()).to_toml(), **self._arguments, **output
         )
+
+    @property
+    def _arguments(self):
+        """What `particleflow.flow.solve` is told of the flow."""
+        flow = self.flow
+        return {
+            "t_end": flow.t_end,
+            "method": flow.method,
+            "frames": flow.frames,
+            "observers": [STOP_RULES[name](value) for name, value in flow.stop.items()],
+            "seed": int(self._seeds["flow"].generate_state(1)[0]),
+            **flow.settings,
+        }
 
     @property
     def _seeds(self):
@@ -238,6 +248,12 @@ class Config(Table):
             return points
         return EmpiricalMeasure.from_blocks(energy.layout, r=np.resize(initial.weights, m), x=points.particles)
 
+    def load_data(self):
+        """Return the `Dataset` of an energy on data, or None; errors as for `build`."""
+        if self.data is None or self.energy.kernel == "population":
+            return None
+        return self._dataset(np.random.default_rng(self._seeds["data"]))
+
     def build_energy(self, dataset=None):
         """Return the energy alone, on a given `Dataset` in place of that of [data]; errors as for `build`."""
         data, table, model = self.data, self.energy, self.model
@@ -248,12 +264,12 @@ class Config(Table):
                 return ConicEnergy(kernel, model.d, strength=table.strength, metric=metric)
             return KernelEnergy(kernel, model.d)
         regularization = {"regularizer": table.regularizer, "strength": table.strength}
-        rng = np.random.default_rng(self._seeds["data"])
         network = _network(model, model.particles, np.random.default_rng(self._seeds["supports"]))
         if table.kernel == "population":
+            rng = np.random.default_rng(self._seeds["data"])
             teacher = random_teacher(network, d=data.d, neurons=data.teacher.neurons, rng=rng)
             return PopulationEnergy(network, teacher, **regularization)
-        dataset = self._dataset(rng) if dataset is None else dataset
+        dataset = self.load_data() if dataset is None else dataset
         penalty = None if table.synchronization is None else self._penalty
         return EmpiricalEnergy(
             network, dataset, loss=table.loss, synchronization=penalty, metric=metric, **regularization
@@ -360,41 +376,17 @@ def load_config(path, changes=()):
         If the file is missing or is not TOML, a key is unknown or missing, or a value is not valid.
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise InvalidInput(f"the configuration {str(path)!r} does not exist or is not a file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the configuration {str(path)!r} cannot be read as text: {error}") from None
-    return read_config(text, folder=path.parent, changes=changes, name=path.name)
+    return read_config(read_text(path), folder=path.parent, changes=changes, name=path.name)
 
 
 def read_config(text, *, folder=Path(), changes=(), name="the configuration"):
     """Return the `Config` of a TOML text; parameters and errors as for `load_config`."""
-    try:
-        tables = loads(text)
-    except TOMLDecodeError as error:
-        raise InvalidInput(f"{name} is not valid TOML: {error}") from None
-    for change in changes:
-        _apply(tables, change)
+    return config_from_tables(read_tables(text, changes, name), folder=folder)
+
+
+def config_from_tables(tables, *, folder=Path()):
+    """Return the `Config` of nested dicts; parameters and errors as for `load_config`."""
     return _from_dict(Config, tables, folder=Path(folder))
-
-
-def _apply(tables, change):
-    key, sign, value = change.partition("=")
-    *path, last = key.strip().split(".")
-    if not sign or not last or not all(path):
-        raise InvalidInput(f"--set {change}: valid are assignments like energy.strength=1e-2")
-    try:
-        value = loads(f"value = {value}")["value"]
-    except TOMLDecodeError:
-        value = value.strip()  # a bare word is a text
-    table = tables
-    for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise InvalidInput(f"--set {change}: {part} is not a table")
-    table[last] = value
 
 
 def _from_dict(table, values, **extra):

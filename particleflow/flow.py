@@ -205,13 +205,7 @@ def solve(
     >>> result.status, bool(result.observables["energy"][-1] < 1e-6)
     ('finished', True)
     """
-    _check_arguments(energy, measure, seed)
-    chosen = plan(method, settings, energy=energy, measure=measure, t_end=t_end, seed=seed)
-    t_end = chosen.t_end
-    name = getattr(method, "name", method)
-    described = {"method": name, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
-    described["frames"] = int(frames) if is_integer(frames) else _frame_times(frames, t_end)
-    info = RunInfo(energy, measure, t_end, described, int(seed))
+    chosen, info = _planned(energy, measure, t_end, method, frames, seed, settings)
     if resume and file is not None and Path(file).exists():
         from particleflow.checkpoint import read_past
 
@@ -234,6 +228,25 @@ def solve(
         stack.enter_context(single_threaded_blas())
         stack.enter_context(np.errstate(over="ignore", invalid="ignore"))  # a flow that diverges says so by its status
         return _run(integrator, info, times, watchers, table, stack.enter_context(Interruption()))
+
+
+def check(energy, measure, t_end=None, *, method="dopri5", frames=100, observers=(), seed=0, **settings):
+    """Raise `InvalidInput` where `solve` would before its first step; parameters as there."""
+    chosen, info = _planned(energy, measure, t_end, method, frames, seed, settings)
+    _schedule(frames, info, chosen.controller)
+    for observer in observers:
+        observer.start(info)
+
+
+def _planned(energy, measure, t_end, method, frames, seed, settings):
+    """Return the plan of a method and what observers are told."""
+    _check_arguments(energy, measure, seed)
+    chosen = plan(method, settings, energy=energy, measure=measure, t_end=t_end, seed=seed)
+    t_end = chosen.t_end
+    name = getattr(method, "name", method)
+    described = {"method": name, **({"t_end": t_end} if "steps" not in chosen.settings else {}), **chosen.settings}
+    described["frames"] = int(frames) if is_integer(frames) else _frame_times(frames, t_end)
+    return chosen, RunInfo(energy, measure, t_end, described, int(seed))
 
 
 def _run(integrator, info, times, observers, table, interruption):

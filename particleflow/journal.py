@@ -12,7 +12,7 @@ import os
 import struct
 import time
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -221,6 +221,20 @@ def _apply(file, entries, size):
         file.write(entries[position : position + length])
         position += length
     file.truncate(size)
+
+
+@contextmanager
+def held(folder):
+    """Hold a folder while the context lasts; it yields whether no other process does."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # a system that opens no folders
+        yield True
+        return
+    try:
+        yield _lock(handle)
+    finally:
+        os.close(handle)
 
 
 def _lock(file, *, shared=False):

@@ -5,6 +5,8 @@ Colours are those of Okabe and Ito, which colour-blind readers tell apart. The s
 """
 
 from functools import wraps
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from matplotlib import cycler, style
@@ -15,6 +17,7 @@ from particleflow.errors import InvalidInput
 POSITIVE, NEGATIVE = "#D55E00", "#0072B2"
 """The colours of the particles with a ≥ 0 and a < 0."""
 
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 STYLE = {
     "font.family": ["STIXGeneral", "DejaVu Sans"],
     "mathtext.fontset": "stix",
@@ -73,6 +76,35 @@ def snapshots(trajectory, count):
         return sorted({round(share * last) for share in shares})
     levels = energy[0] + shares[1:-1] * (energy[last] - energy[0])
     return sorted({0, *(int(np.abs(energy - level).argmin()) for level in levels), last})
+
+
+def write_figures(figures, folder, formats):
+    """Write figures, a dict by name, as ``<name>.<format>`` for each format, and return the paths.
+
+    Raises
+    ------
+    InvalidInput
+        If a format is unknown or the folder cannot be written to.
+    """
+    check_formats(formats)
+    folder, written = Path(folder), []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            for kind in formats:
+                picture = BytesIO()
+                figure.savefig(picture, format=kind, metadata=_METADATA[kind])
+                written.append(write_whole(folder / f"{name}.{kind}", picture.getvalue()))
+    except OSError as error:
+        raise InvalidInput(f"figures cannot be written to {str(folder)!r}: {error.strerror}") from None
+    return written
+
+
+def check_formats(formats):
+    """Raise `InvalidInput` unless figures can be written in all of these formats."""
+    for kind in formats:
+        if kind not in _METADATA:
+            raise InvalidInput(f"figure format {kind!r} is unknown; valid: {', '.join(_METADATA)}")
 
 
 def write_whole(path, content):

@@ -1,25 +1,23 @@
 """Figures of a trajectory, ready for a paper: one function per figure, and `save_figures` for all that apply."""
 
 from contextlib import suppress
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, to_rgba
 
-from particleflow.errors import InvalidInput
 from particleflow.plot_style import (
     NEGATIVE,
     POSITIVE,
     NotApplicable,
     PaperFigure,
+    check_formats,
     log_scale,
     plain,
     scale_masses,
     styled,
     time_label,
-    write_whole,
+    write_figures,
 )
 from particleflow.plot_style import require as _require
 from particleflow.plot_style import snapshots as _snapshots
@@ -38,7 +36,6 @@ _INVARIANTS = {
     "a2_minus_u2_drift": r"$a^2 - \|u\|^2$",
     "u2_minus_W2_drift": r"$u_k^2 - \|W_k\|^2$",
 }
-_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 _WIDTH = 4.1  # inches
 _MANY = 2000  # points from which they are drawn as an image inside a vector file
 _PATHS, _PIECES = 300, 12  # paths drawn, and shades along each
@@ -337,23 +334,12 @@ def save_figures(trajectory, directory, *, formats=("png",)):
     InvalidInput
         If a format is unknown or the directory cannot be written to.
     """
-    for kind in formats:
-        if kind not in _METADATA:
-            raise InvalidInput(f"figure format {kind!r} is unknown; valid: {', '.join(_METADATA)}")
-    directory, made, written = Path(directory), {}, []
+    check_formats(formats)
+    made = {}
     for name, draw in FIGURES.items():
         with suppress(NotApplicable):
-            made[name] = draw(trajectory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, figure in made.items():
-            for kind in formats:
-                picture = BytesIO()
-                figure.savefig(picture, format=kind, metadata=_METADATA[kind])
-                written.append(write_whole(directory / f"{trajectory.path.stem}-{name}.{kind}", picture.getvalue()))
-    except OSError as error:
-        raise InvalidInput(f"figures cannot be written to {str(directory)!r}: {error.strerror}") from None
-    return written
+            made[f"{trajectory.path.stem}-{name}"] = draw(trajectory)
+    return write_figures(made, directory, formats)
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

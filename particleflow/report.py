@@ -16,23 +16,19 @@ from particleflow.hypotheses import check_hypotheses
 from particleflow.neurons import effective_neurons
 from particleflow.overlays import OVERLAYS
 from particleflow.player import SCRIPT, STYLE, player
-from particleflow.plot_style import NotApplicable
 from particleflow.plotting import FIGURES
 from particleflow.summary import summarize, to_text
-from particleflow.web_page import figure_svg, html_file, html_page, write_html
+from particleflow.web_page import figure_row, html_file, html_page, write_html
 from particleflow.wording import number
 
 _STYLE = (
     STYLE
-    + """.figures { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 1.5rem; }
-.figures svg { width: 100%; }
-.wide { overflow-x: auto; }
+    + """.wide { overflow-x: auto; }
 td.formula sub, td.formula sup { line-height: 0; }
 h2 { border-top: 1px solid #111; padding-top: .8rem; font-size: 1.3rem; }
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; }
 """
 )
-_REM_PER_INCH = 6.3  # letters of one size in all figures
 _MOST_SECONDS = 60.0  # for the length of a curve
 _HEAVY = ("paths",)  # as many numbers as the whole flow; the slider shows them
 
@@ -80,7 +76,7 @@ def write_report(trajectories, path):
 
 def _together(trajectories):
     """Return the figures that show several flows at once."""
-    return _figures({name: (lambda draw=draw: draw(trajectories)) for name, draw in OVERLAYS.items()}, "all")
+    return figure_row({name: (lambda draw=draw: draw(trajectories)) for name, draw in OVERLAYS.items()}, "all")
 
 
 def _flow(trajectory, mark):
@@ -93,7 +89,7 @@ def _flow(trajectory, mark):
     sections = [
         ("The problem", f'<div class="wide"><table>{_problem(trajectory)}</table></div>'),
         ("Through time", player(trajectory)),
-        ("Figures", _figures(draw, mark)),
+        ("Figures", figure_row(draw, mark)),
         ("Is it the global minimum?", certificate),
         ("The convergence theorem", f'<div class="wide">{_hypotheses(trajectory)}</div>'),
         ("The curve in Wasserstein space", length),
@@ -109,17 +105,6 @@ def _problem(trajectory):
     return "\n".join(
         f'<tr><td>{name}</td><td class="formula">{formula}</td></tr>' for name, formula in problem(trajectory)
     )
-
-
-def _figures(draw, mark):
-    """Return those of the figures that apply as inline SVG; `draw` has a function for each name."""
-    drawn = []
-    for name, figure in draw.items():
-        with suppress(NotApplicable):
-            picture = figure()
-            width = _REM_PER_INCH * picture.get_figwidth()
-            drawn.append(f'<div style="flex: 0 1 {width:.1f}rem">{figure_svg(picture, f"{mark}-{name}")}</div>')
-    return f'<div class="figures">{"".join(drawn)}</div>' if drawn else ""
 
 
 # --- the evidence -----------------------------------------------------------------------------------------------------
@@ -151,7 +136,7 @@ def _energy(trajectory):
     if config.data is not None and config.data.source == "file":
         if not stored:
             raise InvalidInput(f"{trajectory.path.name!r} does not hold its data")
-        return config._energy(trajectory.data)
+        return config.build_energy(trajectory.data)
     return config.build()[0]
 
 

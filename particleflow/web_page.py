@@ -2,12 +2,14 @@
 
 import io
 import re
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
 from particleflow.errors import InvalidInput
-from particleflow.plot_style import write_whole
+from particleflow.plot_style import NotApplicable, write_whole
 
+_REM_PER_INCH = 6.3  # letters of one size in all figures
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -24,6 +26,8 @@ th, td {{ text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px sol
 a {{ color: inherit; }}
 pre {{ font-size: .8rem; line-height: 1.4; background: #f6f6f6; padding: .6rem .8rem; overflow-x: auto; }}
 svg {{ display: block; width: 26rem; max-width: 100%; height: auto; margin: .6rem 0; }}
+.figures {{ display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 1.5rem; }}
+.figures svg {{ width: 100%; }}
 {style}</style>
 </head>
 <body>
@@ -73,3 +77,14 @@ def figure_svg(figure, name):
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     return re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text[text.index("<svg") :])
+
+
+def figure_row(draw, mark):
+    """Return those figures that apply as inline SVG, side by side; `draw` has a function for each name."""
+    drawn = []
+    for name, figure in draw.items():
+        with suppress(NotApplicable):
+            picture = figure()
+            width = _REM_PER_INCH * picture.get_figwidth()
+            drawn.append(f'<div style="flex: 0 1 {width:.1f}rem">{figure_svg(picture, f"{mark}-{name}")}</div>')
+    return f'<div class="figures">{"".join(drawn)}</div>' if drawn else ""

@@ -97,6 +97,25 @@ def test_annealing(tmp_path):
     assert rest == limit > 0.99
 
 
+def test_propagation_of_chaos(tmp_path):
+    lines = run("propagation_of_chaos", tmp_path, tmp_path, "2").splitlines()
+    slopes = {line.split(":")[0]: numbers(line.split(":")[1])[:4] for line in lines[:-1]}
+    assert len(slopes) == 8
+    for slope, _, low, high in slopes.values():
+        assert low < slope < high
+    assert slopes["W2 at t =   0"][0] == pytest.approx(-0.5, abs=0.1)
+    assert slopes["energy distance at t =   5"][0] == pytest.approx(-0.5, abs=0.2)
+    assert Path(lines[-1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_mckean_vlasov(tmp_path):
+    measured, exact, path = run("mckean_vlasov", tmp_path, tmp_path, "2").splitlines()
+    prefactor, slope = numbers(measured)[:2]
+    assert slope == pytest.approx(-1, abs=0.1)
+    assert prefactor == pytest.approx(numbers(exact)[0], rel=0.1)
+    assert Path(path).read_bytes().startswith(b"\x89PNG")
+
+
 def test_log_gas_from_the_shell(tmp_path):
     assert main(["run", str(EXAMPLES / "log_gas.toml"), "-o", str(tmp_path / "run.h5")]) == 0
     with pf.open(tmp_path / "run.h5") as trajectory:

@@ -66,7 +66,7 @@ TOPICS = {
     "transport": (
         "Transport and synchronisation",
         "Exact Wasserstein distances, and the synchronisation of layers.",
-        ("transport", "synchronization", "synchronization_figures"),
+        ("transport", "energy_statistics", "synchronization", "synchronization_figures"),
     ),
     "files": (
         "Trajectories",
@@ -79,12 +79,17 @@ TOPICS = {
         ("analysis", "rates", "neurons", "comparison", "plotting", "animation", "report", "web_page"),
     ),
     "configuration": ("Configurations", "Runs as TOML files, and their tables.", ("config", "config_tables")),
+    "sweeps": (
+        "Sweeps",
+        "Many runs of one configuration, and their limits.",
+        ("sweep_config", "sweep", "sweep_summary", "sweep_figures", "sweep_page"),
+    ),
     "errors": ("Errors", "What particleflow raises: one sentence each.", ("errors",)),
 }
 """The pages of the reference: title, what is there, and the rooms whose public names it lists."""
 
 NAVIGATION = {
-    "Guide": ("choosing", "configuration", "command_line", "trajectory", "analysis", "kernels", "extending"),
+    "Guide": ("choosing", "configuration", "command_line", "trajectory", "analysis", "sweeps", "kernels", "extending"),
     "Gallery": ("gallery", "examples/index"),
     "Mathematics": ("mathematics", "global_minimum", "validation", "accuracy", "numerical_study"),
     "Reference": tuple(f"reference/{page}" for page in ("index", *TOPICS)),
