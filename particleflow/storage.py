@@ -305,13 +305,8 @@ def _store(group, name, axes, values, dtype="f8"):
 
 
 def _append(dataset, value):
-    """Append an entry by the calls of HDF5 itself: those of h5py would take most of the time of a small frame."""
-    handle, value = dataset.id, np.ascontiguousarray(value, dtype=np.float64)
-    count, lengths = handle.shape[0], handle.shape[1:]
-    handle.set_extent((count + 1, *lengths))
-    place = handle.get_space()
-    place.select_hyperslab((count, *(0 for _ in lengths)), (1, *lengths))
-    handle.write(h5py.h5s.create_simple((1, *lengths)), place, value)
+    dataset.resize(dataset.shape[0] + 1, axis=0)
+    dataset[-1] = value
 
 
 def _write_data(group, data):
