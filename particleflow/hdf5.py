@@ -65,10 +65,28 @@ def open_file(path, *, examined=False):
 
 
 def _open(path):
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError:  # it is open in this very process, with a lock
-        return h5py.File(path, "r")
+    return _Reading(path)
+
+
+class _Reading(h5py.File):
+    """A file for reading that shares nothing with others of this process, nor takes any lock.
+
+    HDF5 itself opens a file once: whoever opens it again in the same process gets what the first one remembers of it,
+    although another process has written since. It does not see that a Python file is the same one.
+    """
+
+    def __init__(self, path):
+        self._stream = Path(path).open("rb", buffering=0)
+        try:
+            super().__init__(path, "r", driver="fileobj", fileobj=self._stream)
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def close(self):
+        """Close both."""
+        super().close()
+        self._stream.close()
 
 
 def _has_checksums(file):

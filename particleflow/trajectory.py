@@ -293,6 +293,9 @@ def _is_file(path):
 
 def _stamp(path):
     """Return what changes whenever the file does; None while a commit is under way."""
+    # a commit may end between two of these lines: no journal before says that the time is not that of one under way
+    if is_journaled(path):
+        return None
     status = path.stat()
     return None if is_journaled(path) else (status.st_mtime_ns, status.st_size, status.st_ino)
 

@@ -91,7 +91,7 @@ TOPICS = {
 NAVIGATION = {
     "Guide": ("choosing", "configuration", "command_line", "trajectory", "analysis", "sweeps", "kernels", "extending"),
     "Gallery": ("gallery", "examples/index"),
-    "Mathematics": ("mathematics", "global_minimum", "validation", "accuracy", "numerical_study"),
+    "Mathematics": ("mathematics", "global_minimum", "validation", "accuracy", "performance", "numerical_study"),
     "Reference": tuple(f"reference/{page}" for page in ("index", *TOPICS)),
     "Project": ("architecture", "data", "changes", "licence"),
 }
