@@ -18,6 +18,7 @@ from particleflow.cli import main
 from particleflow.formulas import problem
 from particleflow.methods import METHODS
 from particleflow.player import MOST_FRAMES, player
+from particleflow.report import _energy
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"$x'"
 VOID = {"meta", "link", "input", "br", "img", "hr"}
@@ -241,3 +242,14 @@ def test_the_page_lives_in_a_browser(written, tmp_path):
         assert all(one != other for one, other in zip(before, browser.run(pictures), strict=True))
         assert browser.run("return document.querySelector('.player output').textContent") == "t = 0"
         assert browser.errors() == []
+
+
+def test_the_energy_of_a_run_with_a_penalty_on_data_from_a_file(tmp_path):
+    (tmp_path / "data.csv").write_text("x,y\n0,1\n1,-1\n2,1\n3,-1\n")
+    text = '[data]\nfile = "data.csv"\ntarget = "y"\n[model]\nkind = "three-layer"\nparticles = 3\ns = 2\n'
+    text += "[energy.synchronization]\nstrength = 0.1\n[flow]\nt_end = 1e-3\nframes = 1\n"
+    result = pf.read_config(text, folder=tmp_path).run(tmp_path / "run.h5")
+    with pf.open(tmp_path / "run.h5") as trajectory:
+        energy = _energy(trajectory)
+    parts = energy.make_velocity(3)(result.measure.particles, np.empty_like(result.measure.particles))
+    assert parts["synchronization"] == result.observables["synchronization"][-1] > 0
