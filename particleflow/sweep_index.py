@@ -182,7 +182,7 @@ def _write_column(file, name, values, *, text=False):
         dtype = bool
     elif kinds == {int} and None not in values and all(abs(value) < 2**63 for value in values):
         dtype = "i8"
-    elif kinds <= {int, float}:
+    elif kinds <= {int, float} and all(abs(value) <= 2**53 for value in values if type(value) is int):
         values, dtype = [np.nan if value is None else value for value in values], "f8"
     else:
         values, dtype = [json.dumps(value) for value in values], object

@@ -98,7 +98,7 @@ def test_annealing(tmp_path):
 
 
 def test_propagation_of_chaos(tmp_path):
-    lines = run("propagation_of_chaos", tmp_path, tmp_path, "2").splitlines()
+    lines = run("propagation_of_chaos", tmp_path, tmp_path, "1").splitlines()
     slopes = {line.split(":")[0]: numbers(line.split(":")[1])[:4] for line in lines[:-1]}
     assert len(slopes) == 8
     for slope, _, low, high in slopes.values():

@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import particleflow as pf
@@ -136,6 +136,7 @@ SCALARS = st.one_of(
 )
 
 
+@settings(max_examples=20)
 @given(st.lists(st.one_of(SCALARS, st.lists(SCALARS, max_size=3)), min_size=1, max_size=4))
 def test_the_index_keeps_every_value(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("index")
