@@ -24,7 +24,7 @@ from particleflow.errors import InvalidInput
 from particleflow.values import is_integer, is_real
 
 COMBINATIONS = ("product", "zipped")
-MOST_RUNS = 10**6
+MOST_RUNS = 10**5
 SEED = "seed"
 _NAME_LENGTH = 16  # hexadecimal digits of a fingerprint that name a file
 

@@ -104,7 +104,7 @@ REFUSED = {
     "seed = { range = [1, 5, 0] }": ["range = [1, 5, 0]", "[start, stop, step]"],
     "seed = { range = 1.5 }": ["range = 1.5"],
     "seed = { range = 1000000000000 }": ["1000000000000 values"],
-    'seed = { range = 2000 }\n"energy.strength" = { linear = [0, 1, 2000] }': ["4000000 runs", "1000000"],
+    'seed = { range = 2000 }\n"energy.strength" = { linear = [0, 1, 2000] }': ["4000000 runs", "up to 100000"],
     '"energy.strength" = { log = [0, 1, 5] }': ["log = [0, 1, 5]", "above 0"],
     '"energy.strength" = { log = [1, 2] }': ["log = [1, 2]", "[a, b, n]"],
     '"energy.strength" = { linear = [0, 1, -3] }': ["linear = [0, 1, -3]"],
