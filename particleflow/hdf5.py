@@ -6,6 +6,7 @@ datasets: damaged ones may send the library into an endless loop, which no signa
 is first walked through by a process of its own, under limits of time and memory.
 """
 
+import io
 import subprocess
 import sys
 import zlib
@@ -76,7 +77,7 @@ class _Reading(h5py.File):
     """
 
     def __init__(self, path):
-        self._stream = Path(path).open("rb", buffering=0)
+        self._stream = io.FileIO(path)
         try:
             super().__init__(path, "r", driver="fileobj", fileobj=self._stream)
         except BaseException:
