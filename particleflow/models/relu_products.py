@@ -24,10 +24,11 @@ from particleflow.threads import pieces, share
 PANEL = 8
 # Neurons whose values at a panel are buffered: they and their weights stay in the caches nearest to the processor.
 BLOCK = 60
-# Panels whose tables are made together: 24 KB of tables.
-_CHUNK = 6
-# About 1 ms and at most 0.1 s of work: what a thread takes at once, and how long Python may wait for a signal.
-_PIECE_FLOPS = 4e7
+# Panels whose tables are made together: 64 KB of tables, few passes over the sums.
+_CHUNK = 16
+# What a thread takes at once: 1 ms of work, more where so few panels would not be worth reading all neurons, but at
+# most 0.1 s, for which a signal may wait.
+_PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 4e7, 16, 4e9
 _SHARED_NEURONS = 256, 1024
 MOST_BITS = 2**30
 """Bytes of bits that are kept: so many that only billions of neurons times data need more."""
@@ -70,7 +71,7 @@ class Panels:
         flops = 2.0 * PANEL * self._columns.shape[1] * len(bits)
         share(
             lambda first, last: read_out(self._columns, first, last, *network, f, bits),
-            pieces(self.count, max(1, int(_PIECE_FLOPS / flops))),
+            pieces(self.count, max(1, int(min(max(_PIECE_FLOPS / flops, _PIECE_PANELS), _MOST_FLOPS / flops)))),
         )
 
     def active_sums(self, residuals, bits, out):
@@ -230,15 +231,20 @@ def _add_active(zero, rows, residuals, bits, column, start, stop, out):
         count = min(_CHUNK, bits.shape[1] - panel)
         for group in range(2 * count):
             fill_table(zero, rows, residuals, 8 * panel + 4 * group, column, tables, begin + 16 * size * group)
-        for i in range(start, stop):
-            at = i * out.shape[1] + column
-            even, odd = load(out, at, zero), zero
+        for i in range(start, stop, 2):
+            other = min(i + 1, stop - 1)  # two neurons, four sums: none has to wait for its last addition
+            at, beside = i * out.shape[1] + column, other * out.shape[1] + column
+            low, high = load(out, at, zero), zero
+            other_low, other_high = load(out, beside, zero), zero
             for b in range(count):
-                byte = np.intp(bits[i, panel + b])
+                byte, other_byte = np.intp(bits[i, panel + b]), np.intp(bits[other, panel + b])
                 table = begin + 32 * size * b
-                even = add(even, load(tables, table + (byte & 15) * size, zero))
-                odd = add(odd, load(tables, table + (16 + (byte >> 4)) * size, zero))
-            store(add(even, odd), out, at)
+                low = add(low, load(tables, table + (byte & 15) * size, zero))
+                other_low = add(other_low, load(tables, table + (other_byte & 15) * size, zero))
+                high = add(high, load(tables, table + (16 + (byte >> 4)) * size, zero))
+                other_high = add(other_high, load(tables, table + (16 + (other_byte >> 4)) * size, zero))
+            store(add(low, high), out, at)
+            store(add(other_low, other_high), out, beside)
 
 
 @jit

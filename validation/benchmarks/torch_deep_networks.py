@@ -12,7 +12,7 @@ def three_layer_steps(X, y, a, u, W, step, *, compiled):
         "torch by hand": _three_layer_by_hand(data, network, step),
     }
     if compiled:
-        variants["torch autograd, compiled"] = _three_layer_autograd(data, network, step, _multiplied, torch.compile)
+        variants["torch compiled autograd"] = _three_layer_autograd(data, network, step, _multiplied, torch.compile)
     return variants
 
 
@@ -26,7 +26,7 @@ def hard_steps(X, y, a, u, W, supports, step, *, compiled):
         "torch by hand, sparse": _hard_sparse(data, network, supports, step),
     }
     if compiled:
-        variants["torch autograd, compiled"] = _hard_autograd(data, network, supports, step, torch.compile)
+        variants["torch compiled autograd"] = _hard_autograd(data, network, supports, step, torch.compile)
     return variants
 
 

@@ -11,7 +11,7 @@ def torch_drifts(theta, teacher, *, compiled):
     problem = a, w, masses / len(v), v
     variants = {"torch autograd": _autograd(*problem), "torch by hand": _drift(*problem, _by_hand)}
     if compiled:
-        variants["torch by hand, compiled"] = _drift(*problem, torch.compile(_functional, dynamic=False))
+        variants["torch compiled by hand"] = _drift(*problem, torch.compile(_functional, dynamic=False))
     return variants
 
 

@@ -13,8 +13,8 @@ def torch_steps(X, y, particles, penalty, step, *, compiled):
         "torch by hand, transposed": _transposed(data, particles, penalty, step),
     }
     if compiled:
-        variants["torch autograd, compiled"] = _autograd(data, particles, penalty, step, torch.compile)
-        variants["torch by hand, compiled"] = _functional(data, particles, penalty, step, torch.compile)
+        variants["torch compiled autograd"] = _autograd(data, particles, penalty, step, torch.compile)
+        variants["torch compiled by hand"] = _functional(data, particles, penalty, step, torch.compile)
     return variants
 
 
