@@ -7,6 +7,7 @@ is first walked through by a process of its own, under limits of time and memory
 """
 
 import io
+import struct
 import subprocess
 import sys
 import zlib
@@ -29,6 +30,7 @@ LIBVER = "v110", "v110"
 _FIRST_LIBVER = "v108", "v108"  # later ones do not open a file after a process that wrote it was killed
 _CHECKSUM = {"compression": "gzip", "compression_opts": 0}  # of zlib, which compresses nothing at this level
 _CHUNK_BYTES = 2**20
+_STORED_BLOCK, _BLOCK_HEADER = 0xFFFF, struct.Struct("<BHH")
 _SIGNATURE, _CHECKED_SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 2
 _PATIENCE, _MEMORY = 4.0, 2**31  # s, bytes of address space
 _WALK = "import sys; sys.path[:] = sys.argv[2:]; from particleflow.hdf5 import walk; walk(sys.argv[1])"
@@ -258,6 +260,33 @@ def create_array(group, name, axes, shape, dtype="f8", fillvalue=None):
     for dimension, axis, length in zip(dataset.dims, axes, shape, strict=True):
         dimension.attach_scale(_dimension(group, axis, length))
     return dataset
+
+
+def append(dataset, values):
+    """Append values along the first dimension of an array of `create_array`."""
+    count = len(dataset)
+    dataset.resize(count + 1, axis=0)
+    values = np.asarray(values, dtype=dataset.dtype)
+    if values.nbytes < _CHUNK_BYTES or dataset.chunks[2:] != dataset.shape[2:]:
+        dataset[count] = values
+        return
+    # as the filters of HDF5 would write it, in half their time
+    rows = dataset.chunks[1]
+    for first in range(0, len(values), rows):
+        chunk = np.ascontiguousarray(values[first : first + rows])
+        if len(chunk) < rows:
+            chunk = np.concatenate([chunk, np.zeros((rows - len(chunk), *chunk.shape[1:]), dtype=chunk.dtype)])
+        dataset.id.write_direct_chunk((count, first, *(0 for _ in values.shape[1:])), _stored(chunk))
+
+
+def _stored(chunk):
+    """Return an array as zlib does at level 0: blocks that are not compressed (RFC 1951), and their Adler-32."""
+    data, pieces = memoryview(chunk).cast("B"), [b"\x78\x01"]
+    for start in range(0, len(data), _STORED_BLOCK):
+        block = data[start : start + _STORED_BLOCK]
+        last = start + len(block) == len(data)
+        pieces += (_BLOCK_HEADER.pack(last, len(block), len(block) ^ 0xFFFF), block)
+    return b"".join([*pieces, zlib.adler32(data).to_bytes(4, "big")])
 
 
 def _chunk(axes, shape, dtype):

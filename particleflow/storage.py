@@ -17,7 +17,7 @@ import numpy as np
 
 import particleflow
 from particleflow.errors import InvalidInput, TrajectoryError
-from particleflow.hdf5 import LIBVER, checksum, create_array, create_file, text_array, write_text
+from particleflow.hdf5 import LIBVER, append, checksum, create_array, create_file, text_array, write_text
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import JournaledFile, forget
 from particleflow.observers import Observer
@@ -111,7 +111,7 @@ class TrajectoryWriter(Observer):
             _write_running(file.attrs, info, config)
 
     def _open(self):
-        self._disk = JournaledFile(self.path)
+        self._disk, self._blocks = JournaledFile(self.path), None
         try:
             self._file = h5py.File(self._disk, "r+", libver=LIBVER)
         except BaseException:
@@ -130,17 +130,17 @@ class TrajectoryWriter(Observer):
             self._append_frame(state, observables)
 
     def _append_frame(self, state, observables):
-        file = self._file
+        file, group = self._file, self._file["observables"]
+        if self._blocks is None:  # looking names up takes HDF5 longer than writing a number
+            self._blocks, self._series, self._times = dict(file["particles"]), dict(group), file["time"]
         for name, block in self._layout.split(state.theta).items():
-            _append(file["particles"][name], block)
-        group = file["observables"]
-        for name in sorted(observables.keys() - group.keys()):
-            create_array(group, name, ("time",), group["time"].shape, fillvalue=np.nan)
-        for name in group.keys() - {"time"}:
-            _append(group[name], observables.get(name, np.nan))
-        _append(group["time"], state.t)
-        _write_checkpoint(file["checkpoint"], len(file["time"]), state.memory)
-        _append(file["time"], state.t)
+            append(self._blocks[name], block)
+        for name in sorted(observables.keys() - self._series.keys()):
+            self._series[name] = create_array(group, name, ("time",), self._times.shape, fillvalue=np.nan)
+        for name, dataset in self._series.items():
+            append(dataset, state.t if name == "time" else observables.get(name, np.nan))
+        _write_checkpoint(file["checkpoint"], len(self._times), state.memory)
+        append(self._times, state.t)
 
     def finish(self, result):
         """Write how the flow ended and close the file."""
@@ -302,11 +302,6 @@ def _store(group, name, axes, values, dtype="f8"):
     dataset = create_array(group, name, axes, np.shape(values), dtype)
     if dataset.size:
         dataset[...] = values
-
-
-def _append(dataset, value):
-    dataset.resize(dataset.shape[0] + 1, axis=0)
-    dataset[-1] = value
 
 
 def _write_data(group, data):

@@ -26,9 +26,9 @@ PANEL = 8
 BLOCK = 60
 # Panels whose tables are made together: 64 KB of tables, few passes over the sums.
 _CHUNK = 16
-# What a thread takes at once: 1 ms of work, more where so few panels would not be worth reading all neurons, but at
+# What a thread takes at once: 0.2 ms of work, more where so few panels would not be worth reading all neurons, but at
 # most 0.1 s, for which a signal may wait.
-_PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 4e7, 16, 4e9
+_PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 1e7, 16, 4e9
 _SHARED_NEURONS = 256, 1024
 MOST_BITS = 2**30
 """Bytes of bits that are kept: so many that only billions of neurons times data need more."""
