@@ -13,6 +13,8 @@ import numpy as np
 
 OURS = "particleflow"
 PATIENCE = 60.0
+PAUSE = 0.3
+"""Seconds before a turn in which threads count: those of PyTorch go on spinning for 0.2 s, on somebody else's core."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def seconds(contest, clock, rounds, least):
         if turn >= 3 and clock() - begin > PATIENCE:
             break
         for name, run in contest.variants.items():
+            if clock is time.perf_counter:
+                time.sleep(PAUSE)
             calls, start = 0, clock()
             while calls == 0 or clock() - start < least:
                 run()
