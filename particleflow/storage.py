@@ -86,9 +86,10 @@ class TrajectoryWriter(Observer):
             with create_file(new) as file:
                 _write_header(file, info, config)
             if not self._overwrite:
-                self.path.open("x").close()  # another run may have taken the name since it was checked
-            forget(self.path)
-            new.replace(self.path)
+                _take(self.path, new)
+            else:
+                forget(self.path)
+                new.replace(self.path)
             self._open()
         except OSError as error:
             with suppress(OSError):
@@ -173,6 +174,20 @@ class TrajectoryWriter(Observer):
         except BaseException:
             self._disk.abandon()
             raise
+
+
+def _take(path, new):
+    """Give a complete file its name, unless another run has taken it since it was checked: that is an error."""
+    if not path.exists():
+        forget(path)  # the journal of a file that is gone
+    try:
+        os.link(new, path)
+        new.unlink()
+    except FileExistsError:
+        raise
+    except OSError:  # no links here: for a moment a reader sees an empty file
+        path.open("x").close()
+        new.replace(path)
 
 
 def described(info):
