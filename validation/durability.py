@@ -134,8 +134,10 @@ def main():
     options, chance = parser.parse_args(), random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         cost_table(Path(folder))
-        kill_table(Path(folder), options.kills, chance)
-        resume_table(Path(folder), options.resumes, chance)
+        if options.kills:
+            kill_table(Path(folder), options.kills, chance)
+        if options.resumes:
+            resume_table(Path(folder), options.resumes, chance)
 
 
 if __name__ == "__main__":
