@@ -21,7 +21,7 @@ docs: .venv/installed-docs
 test: .venv/installed-test docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@echo "The tests take about five minutes, most of it compiling; the ledger of claims comes last and takes two."
+	@echo "The tests take about seven minutes, most of it compiling; the ledger of claims comes last and takes two."
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m validation
 

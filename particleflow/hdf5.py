@@ -21,6 +21,9 @@ from particleflow.errors import TrajectoryError
 GROWING = ("time", "contact")
 """The dimensions that grow while a flow runs."""
 
+TROUBLE = (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError, TrajectoryError)
+"""What the reading of a damaged file may raise."""
+
 CHECKED_SINCE = 3
 """The version of the format from which on everything in a file carries a checksum."""
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from particleflow import wording
 from particleflow.errors import MissingPackage, TrajectoryError
+from particleflow.hdf5 import TROUBLE
 
 _LONGEST = 300  # letters of a text from the file
 _WIDTH, _HEIGHT, _POINTS = 260, 110, 200
@@ -53,7 +54,7 @@ def _told(content, trajectory):
     try:
         with np.errstate(all="ignore"):
             return content(trajectory)
-    except Exception:
+    except (*TROUBLE, ArithmeticError):
         return None
 
 

@@ -15,12 +15,11 @@ import h5py
 import numpy as np
 
 from particleflow.errors import TrajectoryError
-from particleflow.hdf5 import CHECKED_SINCE, check_place, checksum, create_array, create_file, text_of
+from particleflow.hdf5 import CHECKED_SINCE, TROUBLE, check_place, checksum, create_array, create_file, text_of
 from particleflow.integrators.state import ARRAYS
 from particleflow.storage import check_output, create_time, write_config, write_status
 from particleflow.trajectory import FORMAT, SLOTS, Trajectory
 
-_TROUBLE = (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError, TrajectoryError)
 _END_OF_FILE = struct.Struct("<28xQ")  # in the superblock of HDF5, of the version that we write
 _OF_HDF5 = ("axes", "CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST")  # attributes that come with a dataset
 
@@ -98,7 +97,7 @@ def repair(path, output=None, *, overwrite=False):
                 saved, frames, lost = _save(source, target)
         resumable = _is_resumable(new)
         new.replace(output)
-    except _TROUBLE as error:
+    except TROUBLE as error:
         raise TrajectoryError(f"nothing can be saved from {path.name!r}: {error}") from None
     finally:
         for file in (copy, new):
@@ -149,7 +148,7 @@ def _save(source, target):
     try:
         config = text_of(source["config"][()])
         intact = source["config"].attrs["crc32"] == checksum(config)
-    except _TROUBLE:
+    except TROUBLE:
         intact = False
     if not intact:
         lost.append("config")
@@ -180,7 +179,7 @@ def _readable_frames(source):
     def readable(frame):
         try:
             return np.isfinite(times[frame]) and all(block[frame] is not None for block in blocks)
-        except _TROUBLE:
+        except TROUBLE:
             return False
 
     return times, [frame for frame in range(len(times)) if readable(frame)]
@@ -188,13 +187,13 @@ def _readable_frames(source):
 
 def _series(dataset, rows):
     """Return some rows of a series, NaN where they cannot be read, and whether all of them can."""
-    with suppress(*_TROUBLE):
+    with suppress(*TROUBLE):
         return dataset[...][rows], True
     values, complete = np.full(len(rows), np.nan), True
     for i, row in enumerate(rows):
         try:
             values[i] = dataset[row]
-        except _TROUBLE:
+        except TROUBLE:
             complete = False
     return values, complete
 
@@ -207,7 +206,7 @@ def _copy_group(source, target, name, saved, lost):
         group, new = source[name], target.require_group(name)
         _copy_attributes(group, new)
         members = [member for member in group if member not in new]
-    except _TROUBLE:
+    except TROUBLE:
         lost.append(name)
         return
     before = len(lost)
@@ -215,7 +214,7 @@ def _copy_group(source, target, name, saved, lost):
         try:
             if "axes" in group[member].attrs and not _copy_dataset(group[member], new, member, saved):
                 lost.append(f"values of {name}/{member}")
-        except _TROUBLE:
+        except TROUBLE:
             lost.append(f"{name}/{member}")
     if len(lost) > before and name not in ("particles", "observables"):
         for member in list(new):
@@ -247,7 +246,7 @@ def _copy_checkpoints(source, target, saved):
     for slot in SLOTS:
         new = target.create_group(f"checkpoint/{slot}")
     for slot in SLOTS:
-        with suppress(*_TROUBLE):
+        with suppress(*TROUBLE):
             old = source["checkpoint"][slot]
             arrays = {name: old[name][...] for name in ARRAYS if name in old}
             index = saved.index(old.attrs["frame"])  # ValueError if it is lost

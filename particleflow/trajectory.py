@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from particleflow.errors import InvalidInput, TrajectoryError
-from particleflow.hdf5 import CHECKED_SINCE, checksum, open_file, text_of
+from particleflow.hdf5 import CHECKED_SINCE, TROUBLE, checksum, open_file, text_of
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import is_journaled, recover
 from particleflow.measure import EmpiricalMeasure, Layout
@@ -21,7 +21,6 @@ SLOTS = ("even", "odd")
 """Checkpoints lie in the slot of their frame, so that one is whole while the other is written."""
 
 
-_TROUBLE = (AttributeError, LookupError, ValueError, TypeError, OSError, RuntimeError, TrajectoryError)
 _PATIENCE, _PAUSE = 5.0, 0.002  # s
 
 
@@ -30,7 +29,7 @@ def is_trajectory(path):
     try:
         with open_file(path) as file:
             return text_of(file.attrs.get("format")) == FORMAT
-    except _TROUBLE:
+    except TROUBLE:
         return False
 
 
@@ -86,7 +85,7 @@ class Trajectory:
             try:
                 self._refresh()
                 value = read()
-            except _TROUBLE as error:
+            except TROUBLE as error:
                 failure = error
             if self._opened_at is not None and self._opened_at == _stamp(self.path):
                 if failure is None:
