@@ -4,8 +4,13 @@ Kernels let go of the interpreter's lock. Every piece writes to places of its ow
 same for any number of threads; and between two pieces Python can react to a signal.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import os
 from functools import cache
+from queue import SimpleQueue
+from threading import Thread
+
+_MOST_PARTS, _PART_FLOPS, _PARTS_MEMORY = 8, 4e6, 2**28  # sums of their own: how many, worth 0.2 ms, bytes of all
+_PIECE_FLOPS = 5e8  # 0.1 s
 
 
 def share(function, pieces):
@@ -23,21 +28,49 @@ def share(function, pieces):
     if threads == 1:
         work()
         return
-    others = [_pool().submit(work) for _ in range(threads - 1)]
+    ended, errors = SimpleQueue(), []
+    for _ in range(threads - 1):
+        _tasks().put((work, ended))
     try:
         work()
     finally:
         for _ in rest:  # after an error nobody begins another piece
             pass
-        for other in others:
-            other.exception()
-    for other in others:
-        other.result()
+        errors += [error for error in (ended.get() for _ in range(threads - 1)) if error is not None]
+    for error in errors:
+        raise error
 
 
 def pieces(count, size):
     """Return (first, last) of consecutive pieces of 0, …, count − 1, each of at most `size`."""
     return [(first, min(first + size, count)) for first in range(0, count, size)]
+
+
+def rounds(count, rows, flops, memory):
+    """Cut data into tiles and say who adds them up: some parts, each with sums of its own, in one round or several.
+
+    Parameters
+    ----------
+    count, rows : int
+        Number of data, and of those in a tile.
+    flops : float
+        Operations for one datum.
+    memory : float
+        Bytes that the sums and tiles of one part take.
+
+    Returns
+    -------
+    list of list of (int, int, int)
+        In each round, the parts and their first and last datum: at most 0.1 s of work, for which a signal may wait.
+    """
+    tiles = -(-count // rows)
+    parts = max(1, min(_MOST_PARTS, tiles, int(flops * count / _PART_FLOPS), int(_PARTS_MEMORY / memory)))
+    size = rows * max(1, min(-(-tiles // parts), int(_PIECE_FLOPS / (flops * rows))))
+    some = pieces(count, size)
+    return [
+        [(part, *piece) for part, piece in enumerate(some[first : first + parts])]
+        for first in range(0, len(some), parts)
+    ]
 
 
 @cache
@@ -48,5 +81,25 @@ def _count():
 
 
 @cache
-def _pool():
-    return ThreadPoolExecutor(_count(), thread_name_prefix="particleflow")
+def _tasks():
+    """Return the queue at which the other threads wait; a pool of futures takes three times as long to hand over."""
+    tasks = SimpleQueue()
+    for k in range(_count() - 1):
+        Thread(target=_serve, args=(tasks,), name=f"particleflow-{k}", daemon=True).start()
+    return tasks
+
+
+def _serve(tasks):
+    while True:
+        work, ended = tasks.get()
+        error = None
+        try:
+            work()
+        except BaseException as raised:  # for the thread that shares
+            error = raised
+        ended.put(error)
+        del work, ended, error  # or their arrays would live until the next task
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tasks.cache_clear)  # threads do not survive a fork

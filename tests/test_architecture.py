@@ -77,7 +77,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))
 USERS = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "validation").rglob("*.py")])
 MOST_LINES = 450
-PEERS = {"h5py", "ot", "scipy", "torch"}  # what benchmarks compare with
+PEERS = {"h5py", "ot", "scipy", "torch", "threadpoolctl"}  # what benchmarks compare with
 
 
 def module_name(path):

@@ -121,11 +121,14 @@ def problem_of_one(x, y, theta, n):
     return -(f - y) * np.column_stack([np.tanh(z), (theta[:, 0] / np.cosh(z) ** 2)[:, None] * x])
 
 
-def test_many_slabs_equal_one(monkeypatch):
-    """The pauses between slabs of data, where signals are seen, change nothing but the order of one sum."""
-    energy, theta, *_ = problem("relu", n=3000, d=4, m=6)
+def test_many_rounds_and_parts_equal_one(monkeypatch):
+    """The pauses between rounds, where signals are seen, and sums in parts change nothing but the order of a sum."""
+    energy, theta, *_ = problem("tanh", n=3000, d=4, m=6)
+    monkeypatch.setattr("particleflow.threads._MOST_PARTS", 1)
     whole = energy.velocity(theta)
-    monkeypatch.setattr("particleflow.models.two_layer._SLAB_FLOPS", 1)
+    monkeypatch.setattr("particleflow.threads._MOST_PARTS", 3)
+    monkeypatch.setattr("particleflow.threads._PART_FLOPS", 1)
+    monkeypatch.setattr("particleflow.threads._PIECE_FLOPS", 1)
     np.testing.assert_allclose(energy.velocity(theta), whole, rtol=1e-13)
 
 

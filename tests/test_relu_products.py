@@ -1,8 +1,5 @@
 """The fast products of relu networks against plain NumPy."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -10,7 +7,6 @@ import particleflow as pf
 from particleflow.jit import jit
 from particleflow.lanes import add, load, multiply_add, positive, ramp, spread, store, width, zeros
 from particleflow.models import relu_products
-from particleflow.threads import pieces, share
 
 
 def reference(theta, X, y, loss):
@@ -117,45 +113,6 @@ def test_not_a_number_is_not_hidden():
     theta[3, 2] = np.nan
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, np.ones(11)))
     assert np.isnan(energy.make_velocity(9)(theta, np.empty_like(theta))["risk"])
-
-
-VELOCITIES = """
-import sys, hashlib, numpy as np, particleflow as pf
-rng = np.random.default_rng(0)
-X, y = rng.normal(size=(700, 40)), rng.normal(size=700)
-two = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y)).velocity(rng.normal(size=(1300, 41)))
-three = pf.EmpiricalEnergy(pf.ThreeLayer(4), (X, y)).velocity(rng.normal(size=(300, 1 + 4 + 160)))
-print(hashlib.sha256(two.tobytes()).hexdigest(), hashlib.sha256(three.tobytes()).hexdigest())
-"""
-
-
-def test_the_same_bits_on_one_and_two_threads():
-    outputs = set()
-    for threads in "12":
-        environment = {"NUMBA_NUM_THREADS": threads}
-        run = subprocess.run(
-            [sys.executable, "-c", f"import os; os.environ.update({environment})\n{VELOCITIES}"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        outputs.add(run.stdout)
-    assert len(outputs) == 1
-
-
-def test_pieces_cover_everything_once_and_errors_are_raised():
-    assert pieces(7, 3) == [(0, 3), (3, 6), (6, 7)]
-    seen = np.zeros(1000, dtype=int)
-
-    def count(first, last):
-        seen[first:last] += 1
-        if last == 700:
-            raise ZeroDivisionError
-
-    share(count, pieces(600, 7))
-    assert seen[:600].min() == seen[:600].max() == 1
-    with pytest.raises(ZeroDivisionError):
-        share(count, pieces(700, 7))
 
 
 def test_lanes():

@@ -74,10 +74,13 @@ def test_the_gradient_is_the_mean_over_single_rows(n, d):
     np.testing.assert_allclose(energy.velocity(theta), -np.einsum("n,inp->ip", f - y, gradients) / n, atol=1e-13)
 
 
-def test_many_slabs_equal_one(monkeypatch):
-    energy, theta, *_ = problem("relu", n=3000)
+def test_many_rounds_and_parts_equal_one(monkeypatch):
+    energy, theta, *_ = problem("erf", n=3000)
+    monkeypatch.setattr("particleflow.threads._MOST_PARTS", 1)
     whole = energy.velocity(theta)
-    monkeypatch.setattr("particleflow.models.two_hidden_layers._SLAB_FLOPS", 1)
+    monkeypatch.setattr("particleflow.threads._MOST_PARTS", 3)
+    monkeypatch.setattr("particleflow.threads._PART_FLOPS", 1)
+    monkeypatch.setattr("particleflow.threads._PIECE_FLOPS", 1)
     np.testing.assert_allclose(energy.velocity(theta), whole, rtol=1e-12)
 
 

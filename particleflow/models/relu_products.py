@@ -26,9 +26,9 @@ PANEL = 8
 BLOCK = 60
 # Panels whose tables are made together: 64 KB of tables, few passes over the sums.
 _CHUNK = 16
-# What a thread takes at once: 0.2 ms of work, more where so few panels would not be worth reading all neurons, but at
+# What a thread takes at once: 0.1 ms of work, more where so few panels would not be worth reading all neurons, but at
 # most 0.1 s, for which a signal may wait.
-_PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 1e7, 16, 4e9
+_PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 4e6, 16, 4e9
 _SHARED_NEURONS = 256, 1024
 MOST_BITS = 2**30
 """Bytes of bits that are kept: so many that only billions of neurons times data need more."""
@@ -69,9 +69,11 @@ class Panels:
         It adds the outputs of the network to f (8·panels,) and fills bits (neurons, panels).
         """
         flops = 2.0 * PANEL * self._columns.shape[1] * len(bits)
+        size = max(1, int(min(max(_PIECE_FLOPS / flops, _PIECE_PANELS), _MOST_FLOPS / flops)))
+        even = 2 * -(-self.count // (2 * size))  # for two threads to end together
         share(
             lambda first, last: read_out(self._columns, first, last, *network, f, bits),
-            pieces(self.count, max(1, int(min(max(_PIECE_FLOPS / flops, _PIECE_PANELS), _MOST_FLOPS / flops)))),
+            pieces(self.count, -(-self.count // even)),
         )
 
     def active_sums(self, residuals, bits, out):

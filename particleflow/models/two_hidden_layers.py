@@ -31,9 +31,8 @@ from particleflow.regularizers import (
     add_regularizer,
     add_support_regularizer,
 )
+from particleflow.threads import rounds, share
 
-# About 0.1 s of work: between two slabs of data Python can react to a signal.
-_SLAB_FLOPS = 5e8
 # Numbers in a buffer of neurons × data rows.
 _TILE = 2**18
 NOTHING = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
@@ -154,16 +153,14 @@ class _Drift:
         self.X, self.y = data.X, data.y
         self.graph = edges(supports, units)
         rows = max(16, min(256, _TILE // units // 8 * 8))
-        self.slab = rows * max(1, int(_SLAB_FLOPS / (((4 * d + 20) * units + 6 * m * s) * rows)))
-        self.tiles = (
-            np.empty(d * rows),
-            *(np.empty(units * rows) for _ in range(2)),
-            *(np.empty(m * rows) for _ in range(2)),
-            np.empty((4, rows)),
-            np.empty((units, d)),
-        )
-        self.gradient = np.empty(m), np.empty(m * s), np.empty((units, d))
-        self.residuals = np.empty(len(self.y))
+        numbers = (units + m) * 2 * rows + units * 2 * d + m * (1 + s)
+        self.rounds = rounds(len(self.y), rows, (4.0 * d + 20) * units + 6 * m * s, 8.0 * numbers)
+        self.tiles, self.gradients = [], []
+        for _ in self.rounds[0]:
+            layers = (np.empty(size * rows) for size in (units, units, m, m))
+            self.tiles.append((np.empty(d * rows), *layers, np.empty((4, rows)), np.empty((units, d))))
+            self.gradients.append((np.empty(m), np.empty(m * s), np.empty((units, d))))
+        self.risks, self.residuals = np.empty(len(self.rounds[0])), np.empty(len(self.y))
         self.hide(NOTHING, NOTHING)
 
     def hide(self, first, second):
@@ -173,18 +170,25 @@ class _Drift:
 
     def __call__(self, a, u, W, out):
         network = np.ascontiguousarray(a), u.ravel(), W
-        for block in self.gradient:
-            block[...] = 0.0
-        risk = 0.0
-        for start in range(0, len(self.y), self.slab):
-            stop = min(start + self.slab, len(self.y))
-            args = self.X, self.y, start, stop, network, self.graph, self.tiles, self.gradient
-            risk += _accumulate(*self.codes, *args, self.residuals, self.hidden)
-        m, s = u.shape
-        out[:, 0] = self.gradient[0]
-        np.multiply(a[:, None], self.gradient[1].reshape(m, s), out=out[:, 1 : 1 + s])
-        out[:, 1 + s :] = self.gradient[2].reshape(m, -1)
-        return risk
+        self.risks[...] = 0.0
+        for gradient in self.gradients:
+            for block in gradient:
+                block[...] = 0.0
+
+        def add(part, first, last):
+            args = self.X, self.y, first, last, network, self.graph, self.tiles[part], self.gradients[part]
+            self.risks[part] += _accumulate(*self.codes, *args, self.residuals, self.hidden)
+
+        for some in self.rounds:
+            share(add, some)
+        for gradient in self.gradients[1:]:
+            for block, of_part in zip(self.gradients[0], gradient, strict=True):
+                block += of_part
+        (m, s), (grad_a, grad_u, grad_W) = u.shape, self.gradients[0]
+        out[:, 0] = grad_a
+        np.multiply(a[:, None], grad_u.reshape(m, s), out=out[:, 1 : 1 + s])
+        out[:, 1 + s :] = grad_W.reshape(m, -1)
+        return float(self.risks.sum())
 
 
 @jit

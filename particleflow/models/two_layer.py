@@ -23,9 +23,8 @@ from particleflow.models.products import SMALL, add_transposed_product, multiply
 from particleflow.models.relu_products import BLOCK, PANEL, ReluDrift, can_multiply, evaluate, multiply_panel
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import NONE, PATH_NORM, SMOOTH, add_regularizer
+from particleflow.threads import rounds, share
 
-# About 0.1 s of work: between two slabs of data Python can react to a signal.
-_SLAB_FLOPS = 5e8
 # From so many particles, and pairs of an input's number and a particle on, sorting the inputs pays for one prediction.
 _MANY, _PAIRS = 1000, 1e7
 
@@ -184,34 +183,28 @@ class _Drift:
         self.codes = activation, loss
         self.X, self.y = X, y
         rows = 8 if d <= SMALL else max(16, min(256, 2**21 // m))
-        self.slab = rows * max(1, int(_SLAB_FLOPS / ((4 * d + 20) * m * rows)))
+        self.rounds = rounds(n, rows, (4.0 * d + 20) * m, 8.0 * m * (2 * rows + 2 * d + 1))
+        parts = len(self.rounds[0])
         self.cloud = np.empty((1 + d, m))
-        self.gradient = np.empty((1 + d, m))
-        self.tile = np.empty((2, rows, m))
-        self.product = np.empty((d, m))
+        self.buffers = [(np.empty((2, rows, m)), np.empty((d, m))) for _ in range(parts)]
+        self.gradients, self.risks = np.empty((parts, 1 + d, m)), np.empty(parts)
         self.residuals = np.empty(n)
 
     def __call__(self, theta, out):
         self.cloud[...] = theta.T
-        self.gradient[...] = 0.0
-        risk = 0.0
-        for start in range(0, len(self.y), self.slab):
-            stop = min(start + self.slab, len(self.y))
-            risk += _accumulate(
-                *self.codes,
-                self.X,
-                self.y,
-                start,
-                stop,
-                self.cloud,
-                self.tile,
-                self.product,
-                self.gradient,
-                self.residuals,
-            )
-        self.gradient[1:] *= self.cloud[0]
-        out[...] = self.gradient.T
-        return risk
+        self.gradients[...] = self.risks[...] = 0.0
+        for some in self.rounds:
+            share(self._add, some)
+        gradient = self.gradients[0]
+        for of_part in self.gradients[1:]:
+            gradient += of_part
+        gradient[1:] *= self.cloud[0]
+        out[...] = gradient.T
+        return float(self.risks.sum())
+
+    def _add(self, part, first, last):
+        args = self.X, self.y, first, last, self.cloud, *self.buffers[part], self.gradients[part], self.residuals
+        self.risks[part] += _accumulate(*self.codes, *args)
 
 
 @jit

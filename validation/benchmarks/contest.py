@@ -8,8 +8,10 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 OURS = "particleflow"
 PATIENCE = 60.0
@@ -126,9 +128,17 @@ def seconds(contest, clock, rounds, least):
     return {name: float(np.median(of_name)) / contest.parts.get(name, 1.0) for name, of_name in times.items()}
 
 
+def _limit_blas():
+    """Let SciPy's BLAS, which our kernels call, have one thread, as in a flow; that of the peers keeps its own."""
+    for library in ThreadpoolController().lib_controllers:
+        if "scipy" in Path(library.filepath).parent.name:
+            library.set_num_threads(1)
+
+
 def measure(row, *, quick, threads):
     """Run a row: return its times, its ratios to the bars, and how much memory our variant asked for."""
     contest = row.prepare(quick)
+    _limit_blas()
     for run in contest.variants.values():
         run()
     check_results(contest)

@@ -10,6 +10,7 @@ from validation.benchmarks import (
     study,
     transport,
     two_layer,
+    two_threads,
 )
 
 ROWS = (
@@ -20,6 +21,7 @@ ROWS = (
     *transport.ROWS,
     *storage.ROWS,
     *scaling.ROWS,
+    *two_threads.ROWS,
     *study.ROWS,
     *start_up.ROWS,
 )
