@@ -53,13 +53,13 @@ class _Process:
         # as in a flow, BLAS has one thread
         environment = os.environ | {"NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
-        self._process = subprocess.Popen([sys.executable, "-c", _CODE, name], env=environment, **pipes)
+        self.process = subprocess.Popen([sys.executable, "-c", _CODE, name], env=environment, **pipes)
 
     def begin(self, steps):
-        self._process.stdin.write(f"{steps}\n")
+        self.process.stdin.write(f"{steps}\n")
 
     def end(self):
-        assert self._process.stdout.readline(), "the process has ended"
+        assert self.process.stdout.readline(), "the process has ended"
 
 
 def contest(name, quick):
