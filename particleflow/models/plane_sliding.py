@@ -9,7 +9,7 @@ import numpy as np
 from particleflow.jit import jit
 from particleflow.models.plane import PlaneVelocity, find_range, is_range
 from particleflow.models.resting import may_rest
-from particleflow.models.sliding import SlidingVelocity, settle_particle
+from particleflow.models.sliding import SlidingVelocity, distinct, settle_particle
 
 # A kink that holds no particle on its way is told from one that may by this much more than rounding.
 _SURE = 1e-6
@@ -164,10 +164,4 @@ def _names(kink_of, crossed, held, names):
             if kink_of[row] >= 0:
                 names[count] = kink_of[row]
                 count += 1
-    names[:count].sort()
-    distinct = min(count, 1)
-    for q in range(1, count):
-        if names[q] != names[q - 1]:
-            names[distinct] = names[q]
-            distinct += 1
-    return distinct
+    return distinct(names, count)

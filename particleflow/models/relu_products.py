@@ -117,6 +117,8 @@ class ReluDrift:
         r_j = ½ℓ'(f_j, y_j) / n.
     sums : ndarray, shape (m·s, d or more)
         v_i.
+    bits : ndarray of uint8, shape (m·s or less, panels)
+        The signs of z; where there is no room for those of all neurons, of some.
     """
 
     def __init__(self, read_out, data, loss, m, s=1, *, fixed):
@@ -127,7 +129,7 @@ class ReluDrift:
         self.residuals = self._residuals[: len(data.y)]
         self.sums = aligned((m * s, self._panels.width))
         self._blocks = pieces(m, max(1, MOST_BITS // (self._panels.count * s)))
-        self._bits = np.zeros((self._blocks[0][1] * s, self._panels.count), dtype=np.uint8)
+        self.bits = np.zeros((self._blocks[0][1] * s, self._panels.count), dtype=np.uint8)
 
     def add_up(self, *network):
         """Fill residuals and sums and return the risk; `network` are arrays of m or m·s rows.
@@ -148,13 +150,17 @@ class ReluDrift:
             self._panels.active_sums(self._residuals, bits, self.sums[some])
         return risk
 
+    def mark(self, network, bits):
+        """Fill bits (neurons, panels) with the signs of another network."""
+        self._panels.forward(self._read_out, network, self._again, bits)
+
     def unmark(self, first, last, bits):
         """Clear bits of the particles first, …, last − 1 that should not count; here there are none."""
 
     def _forward(self, block, network, f):
         first, last = block
         some = [array[first * len(array) // self.m : last * len(array) // self.m] for array in network]
-        bits = self._bits[: (last - first) * len(self.sums) // self.m]
+        bits = self.bits[: (last - first) * len(self.sums) // self.m]
         self._panels.forward(self._read_out, some, f, bits)
         return bits
 

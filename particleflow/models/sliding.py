@@ -203,6 +203,18 @@ def crossed(before, ahead, after):
 
 
 @jit
+def distinct(names, count):
+    """Sort the first names and leave each of them once; return how many remain."""
+    names[:count].sort()
+    last = min(count, 1)
+    for q in range(1, count):
+        if names[q] != names[q - 1]:
+            names[last] = names[q]
+            last += 1
+    return last
+
+
+@jit
 def settle_particle(i, first, last, clouds, names, z, field, rules, held, found, total):
     """Append the contacts of particle i after a step to `found`; return their new number and if its own changed.
 

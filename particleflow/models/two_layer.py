@@ -17,6 +17,7 @@ from particleflow.jit import jit
 from particleflow.lanes import load, multiply_add, positive, ramp, spread, store, zeros
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.measure import two_layer_layout
+from particleflow.models.panel_sliding import PanelSlidingVelocity
 from particleflow.models.plane import predict as predict_in_the_plane
 from particleflow.models.plane_sliding import plane_velocity
 from particleflow.models.products import SMALL, add_transposed_product, multiply
@@ -104,8 +105,11 @@ class TwoLayer:
         kinked = self.activation.code == RELU
         if not sliding or (not kinked and regularizer.code in SMOOTH):
             return velocity
+        rules = regularizer.code, 0.5 * strength, m
+        if can_multiply(self.activation):
+            return PanelSlidingVelocity(velocity, drift, data.X, *rules)
         kinks, residuals = (data.X, drift.residuals) if kinked else (data.X[:0], drift.residuals[:0])
-        return SlidingVelocity(velocity, kinks, residuals, regularizer.code, 0.5 * strength, m)
+        return SlidingVelocity(velocity, kinks, residuals, *rules)
 
     def add_regularizer(self, regularizer, theta, scale, value, gradient):
         """Fill value (m,) with V(θ_i) and add scale·∇V(θ_i) to gradient (m, p)."""

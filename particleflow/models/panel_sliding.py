@@ -1,0 +1,104 @@
+"""Sliding along kinks of relu networks: contacts are found from the signs of `particleflow.models.relu_products`.
+
+`particleflow.models.sliding` says what sliding is; contacts and rules are the same here. But which inputs a particle
+has crossed is told by bits: those of the cloud after a step are there, since the velocity has just been evaluated;
+those before it are those after the last step, except of particles that were put on a kink; only those ahead are new.
+"""
+
+import numpy as np
+
+from particleflow.jit import jit
+from particleflow.models.products import dot
+from particleflow.models.relu_products import PANEL
+from particleflow.models.resting import may_rest
+from particleflow.models.sliding import SlidingVelocity, distinct, settle_particle
+
+
+class PanelSlidingVelocity(SlidingVelocity):
+    """The velocity of relu networks that may slide along kinks.
+
+    Parameters
+    ----------
+    velocity : callable
+        The plain velocity, ``velocity(theta, out) -> parts``.
+    drift : particleflow.models.relu_products.ReluDrift
+        Where it takes the part of the data.
+    X : ndarray, shape (n, d)
+        The inputs.
+    regularizer : int
+        The code of V.
+    weight : float
+        λ/2.
+    m : int
+        Number of particles.
+    """
+
+    def __init__(self, velocity, drift, X, regularizer, weight, m):
+        super().__init__(velocity, X, drift.residuals, regularizer, weight, m)
+        self._drift = drift
+        # the last cloud that contacts were looked for at, and its signs; at first none
+        self._last, self._signs = np.full((m, 1 + X.shape[1]), np.nan), np.zeros_like(drift.bits)
+        self._ahead = np.zeros_like(drift.bits)
+
+    def _find(self, clouds):
+        before, ahead, theta, _ = clouds
+        if len(self._signs) < len(theta):  # of so many pairs signs are not kept
+            return super()._find(clouds)
+        moved = np.flatnonzero((before != self._last).any(axis=1))
+        if len(moved):
+            signs = np.empty((len(moved), self._signs.shape[1]), dtype=np.uint8)
+            self._drift.mark((before[moved],), signs)
+            self._signs[moved] = signs
+        self._drift.mark((ahead,), self._ahead)
+        self._last[...] = theta
+        signs = self._signs, self._ahead, self._drift.bits
+        found = find_contacts(clouds, signs, self._kink_of, *self._circumstances())
+        self._signs[...] = self._drift.bits
+        return found
+
+
+@jit
+def find_contacts(clouds, signs, kink_of, field, rules, held, found):
+    """Do as `particleflow.models.sliding.find_contacts`, with the signs (m, panels) before, ahead and after.
+
+    `kink_of` (n,) are the kinks of the inputs.
+    """
+    before, ahead, theta, _ = clouds
+    kinks = field[0]
+    owner, kink = held[:2]
+    names = np.empty(kink_of.size + kinks.shape[1], dtype=np.int64)
+    z = np.empty((3, names.size))
+    total = 0
+    changed = False
+    last = 0
+    for i in range(theta.shape[0]):
+        first = last
+        while last < owner.size and owner[last] == i:
+            last += 1
+        count = 0
+        for j in kink[first:last]:
+            if j >= 0:
+                names[count] = j
+                count += 1
+        count = distinct(names, _add_crossed(signs, kink_of, i, names, count))
+        for q in range(count):
+            x = kinks[names[q]]
+            z[0, q], z[1, q], z[2, q] = dot(before[i, 1:], x), dot(ahead[i, 1:], x), dot(theta[i, 1:], x)
+        if count > 0 or last > first or may_rest(before, ahead, theta, i):
+            total, moved = settle_particle(i, first, last, clouds, names[:count], z, field, rules, held, found, total)
+            changed = changed or moved
+    return total, changed
+
+
+@jit
+def _add_crossed(signs, kink_of, i, names, count):
+    """Append the kinks of the inputs whose signs differ for particle i; return how many names there are."""
+    before, ahead, after = signs
+    for p in range(before.shape[1]):
+        differ = (before[i, p] ^ ahead[i, p]) | (before[i, p] ^ after[i, p])
+        if differ != 0:
+            for q in range(PANEL):
+                if differ >> q & 1:
+                    names[count] = kink_of[PANEL * p + q]
+                    count += 1
+    return count
