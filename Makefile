@@ -22,7 +22,7 @@ test: .venv/installed-test docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@echo "The tests take about seven minutes, most of it compiling; the ledger of claims comes last and takes two."
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m validation
 
 .venv/installed: setup.cfg pyproject.toml

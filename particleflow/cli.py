@@ -407,7 +407,7 @@ def _validate(options):
 
 def _ledger(repository=None):
     """Return the module validation.ledger of the repository that this package lies in, wherever the user stands."""
-    from importlib import import_module, util
+    from importlib import import_module
 
     from particleflow.errors import InvalidInput
 
@@ -418,10 +418,7 @@ def _ledger(repository=None):
             f"{repository} holds no claims: they live in the repository of particleflow, not in the installed package; "
             "in a clone of it run `python -m validation`"
         )
-    spec = util.spec_from_file_location("validation", folder / "__init__.py")
-    package = util.module_from_spec(spec)
-    spec.loader.exec_module(package)
-    sys.modules["validation"] = package  # its modules are found in its own folder, whatever the path says
+    sys.path.insert(0, str(repository))  # its modules, also in the processes that it starts, come from nowhere else
     return import_module("validation.ledger")
 
 

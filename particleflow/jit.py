@@ -13,15 +13,22 @@ from functools import cache
 from pathlib import Path
 
 from numba import njit
+from numba.core import types
 from numba.core.caching import IndexDataCacheFile
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+_OPTIONS = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz"},
+    "no_cfunc_wrapper": True,  # nobody calls them from C
+}
 
 
 def jit(function):
     """Compile a function when it is first called, or take it from the cache on disk."""
     try:
         dispatcher = njit(cache=True, **_OPTIONS)(function)
+        _take_numbers_alike(dispatcher)
     except RuntimeError:  # Numba found no folder to write to
         warnings.warn(
             "compiled kernels cannot be kept, so that every start takes longer: set NUMBA_CACHE_DIR to a folder that "
@@ -34,6 +41,16 @@ def jit(function):
         stamp = source_stamp(Path(__file__).parent)
         kept._cache_file = KernelCache(kept._cache_path, kept._impl.filename_base, stamp)
     return dispatcher
+
+
+def _take_numbers_alike(dispatcher):
+    """Let kernels call this one with a 0 written in their source as with any integer: else it is compiled for both."""
+    compile_for = dispatcher.get_call_template
+
+    def get_call_template(args, kws):
+        return compile_for(tuple(map(types.unliteral, args)), {k: types.unliteral(kind) for k, kind in kws.items()})
+
+    dispatcher.get_call_template = get_call_template
 
 
 class KernelCache(IndexDataCacheFile):

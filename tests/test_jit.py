@@ -41,6 +41,22 @@ def test_nan_is_not_optimised_away():
     assert is_nan(float("nan"))
 
 
+def test_a_number_in_the_source_of_a_kernel_is_no_type_of_its_own():
+    @jit
+    def double(x):
+        return 2 * x
+
+    @jit
+    def sum_of_doubles(count):
+        total = 0
+        for _ in range(count):
+            total = double(total) + double(1) + double(count)
+        return total
+
+    assert sum_of_doubles(2) == 2 * (2 + 4) + 2 + 4
+    assert len(double.signatures) == 1
+
+
 def test_the_same_flow_in_plain_python():
     """The compiled kernels against the interpreter: out-of-bounds accesses and undefined variables would show here."""
     outputs = []

@@ -1,7 +1,9 @@
 """The ledger of claims: exit codes, table, JSON and page with tiny claims, and the fast ones among the real claims."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -56,6 +58,7 @@ def claims(tmp_path, monkeypatch):
         import validation.claims
 
         monkeypatch.setattr(ledger, "CLAIMS", tmp_path)
+        monkeypatch.setattr(ledger, "processes", lambda names: 1)  # where they are put in place
         monkeypatch.setattr(validation.claims, "__path__", [str(tmp_path)])
 
     return write
@@ -214,10 +217,14 @@ def test_enumeration_agrees_with_the_library_and_is_exact_for_integers():
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-def command(*arguments, folder):
+def command(*arguments, folder, **environment):
     code = "import sys; sys.path[0] = sys.argv.pop(1); from particleflow.cli import program; program()"
     return subprocess.run(
-        [sys.executable, "-c", code, str(ROOT), *arguments], cwd=folder, capture_output=True, encoding="utf-8"
+        [sys.executable, "-c", code, str(ROOT), *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding="utf-8",
     )
 
 
@@ -225,9 +232,31 @@ def test_the_command_runs_the_claims_of_the_repository_from_any_folder(tmp_path)
     (tmp_path / "validation" / "claims").mkdir(parents=True)
     for trap in ("validation/__init__.py", "validation/ledger.py", "validation/claims/last_inequality.py"):
         (tmp_path / trap).write_text("raise SystemExit('the current folder was imported')\n")
-    done = command("validate", "last_inequality", "--json", folder=tmp_path)
+    verdicts, page = {"last_inequality": "refuted", "synchronization_is_convex": "holds"}, tmp_path / "page.html"
+    done = command("validate", *verdicts, "--json", "--report", str(page), folder=tmp_path, NUMBA_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
-    assert [row["verdict"] for row in json.loads(done.stdout)] == ["refuted"]
+    assert {row["name"]: row["verdict"] for row in json.loads(done.stdout)} == verdicts
+    assert Page(page.read_text(encoding="utf-8")).tags.count("svg") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals as POSIX has them")
+@pytest.mark.parametrize(
+    "program, name", [(["validation"], "validation"), (["particleflow.cli", "validate"], "particleflow")]
+)
+def test_ctrl_c_ends_all_processes_in_one_line(program, name):
+    running = subprocess.Popen(
+        [sys.executable, "-m", *program, "last_inequality", "annealed_noise", "particle_success"],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_NUM_THREADS": "2"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    assert any(line.startswith("last_inequality ") for line in running.stdout)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    out, err = running.communicate(timeout=60)  # to the end of the pipes, which is that of the last process
+    assert (running.returncode, out, err) == (130, "", f"{name}: interrupted\n")
 
 
 def test_the_command_refuses_an_unknown_claim(tmp_path):

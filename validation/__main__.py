@@ -1,8 +1,8 @@
 """``python -m validation [NAME…] [--json] [--report FILE.html]``: the ledger of claims."""
 
-import sys
+if __name__ == "__main__":  # what processes that examine claims do not import
+    import sys
 
-from validation.ledger import main
+    from validation.ledger import main
 
-if __name__ == "__main__":
     sys.exit(main())

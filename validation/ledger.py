@@ -7,9 +7,10 @@ A claim is a file of ``validation/claims`` with
 - ``check()``, which returns a `Finding` whose verdict follows from its numbers;
 - optionally ``figure(finding)``, which draws them.
 
-``particleflow validate`` and ``python -m validation`` run all claims or those that are named. A claim that raises is a
-row with the verdict "failed"; the others still run. One that needs an optional package which is not installed is a row
-"not examined": it counts neither as expected nor as contrary, and the sums say so.
+``particleflow validate`` and ``python -m validation`` run all claims or those that are named, on as many processes as
+Numba may use threads. A claim that raises is a row with the verdict "failed"; the others still run. One that needs an
+optional package which is not installed is a row "not examined": it counts neither as expected nor as contrary, and the
+sums say so.
 """
 
 import argparse
@@ -19,13 +20,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import numba
 import numpy as np
 
 import particleflow as pf
-from validation.drawing import paper_style
+from validation.drawing import paper_style, to_svg
+from validation.processes import spread
 from validation.report import left_out, write_report
 
 EXPECTABLE = ("holds", "refuted", "holds in the limit")
@@ -74,7 +78,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the ledger: a claim, what was found, in which time; ``figure`` is a matplotlib Figure or None."""
+    """One line of the ledger: a claim, what was found, in which time; ``figure`` is an <svg> element or None."""
 
     claim: Claim
     verdict: str
@@ -82,7 +86,7 @@ class Row:
     seconds: float
     numbers: dict = field(default_factory=dict)
     tolerance: float | None = None
-    figure: object = None
+    figure: str | None = None
 
     @property
     def as_expected(self):
@@ -155,13 +159,18 @@ def examine(name, *, draw=False):
         finding = claim.check()
         seconds = time.perf_counter() - begin
         with paper_style():
-            figure = claim.figure(finding) if draw and claim.figure else None
+            figure = to_svg(claim.figure(finding), name) if draw and claim.figure else None
     except pf.MissingPackage as error:
         return Row(claim, NOT_EXAMINED, str(error), time.perf_counter() - begin)
     except Exception as error:  # anything a claim raises is a result
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Row(claim, "failed", reason, time.perf_counter() - begin)
     return Row(claim, finding.verdict, finding.evidence, seconds, finding.numbers, finding.tolerance, figure)
+
+
+def processes(names):
+    """Return on how many processes claims are examined."""
+    return max(1, min(len(names), numba.config.NUMBA_NUM_THREADS))
 
 
 def _plain(value):
@@ -241,10 +250,10 @@ def run(names=(), *, as_json=False, report=None):
     report = None if report is None else pf.html_file(report, "report")
     names = select(names, claim_names())
     rows, table = [], None if as_json else Table(names)
-    for name in names:
-        rows.append(examine(name, draw=report is not None))
+    for row in spread(partial(examine, draw=report is not None), names, processes(names)):
+        rows.append(row)
         if table:
-            table.add(rows[-1])
+            table.add(row)
     if as_json:
         print(json.dumps([row.record() for row in rows], indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -272,3 +281,6 @@ def main(arguments=None):
     except pf.InvalidInput as error:
         print(f"validation: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("validation: interrupted", file=sys.stderr)
+        return 130

@@ -3,7 +3,6 @@
 from html import escape
 
 import particleflow as pf
-from validation.drawing import to_svg
 
 STYLE = """td.seconds, th.seconds { text-align: right; }
 .contrary { color: #b00020; font-weight: bold; }
@@ -55,7 +54,7 @@ def _section(row):
         f'<h2 id="{escape(claim.name)}">{_title(claim.name)}: {_verdict(row)}</h2>',
         f'<p class="statement">{escape(claim.statement)}</p>',
         f"<p>{escape(row.evidence)}</p>",
-        to_svg(row.figure, claim.name) if row.figure is not None else "",
+        row.figure or "",
         f'<p class="source">{escape(claim.source)}</p>',
     ]
     return "\n".join(part for part in parts if part)

@@ -230,7 +230,9 @@ class RungeKutta(Integrator):
 def combine(theta, slopes, weights, h, out):
     """Fill out (m, p) with theta + h Σ_i weights_i slopes_i."""
     m, p = theta.shape
-    out[...] = theta
+    for i in range(m):
+        for k in range(p):
+            out[i, k] = theta[i, k]
     for s in range(slopes.shape[0]):
         weight = h * weights[s]
         if weight != 0.0:

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
+from particleflow.models.products import add_multiple, copy, dot
 
 # A particle in contact is kept this far on the inactive side (relative to ‖w‖‖x‖), so that its sign is beyond rounding.
 _OFFSET = 1e-12
@@ -30,8 +31,8 @@ def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
         j = chosen[0]
         jump = a * jumps[j]
         if jump > 0.0:
-            fraction[0] = min(1.0, max(0.0, np.sum(u * kinks[j]) / (jump * squares[j])))
-            u -= fraction[0] * jump * kinks[j]
+            fraction[0] = min(1.0, max(0.0, dot(u, kinks[j]) / (jump * squares[j])))
+            add_multiple(-fraction[0] * jump, kinks[j], u)
         return
     # in units of the share y_j = s_j a r_j ‖x_j‖ along the unit normals, 0 ≤ y_j ≤ upper_j
     gram = np.empty((count, count))
@@ -40,16 +41,16 @@ def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
     for q in range(count):
         size = math.sqrt(squares[chosen[q]])
         upper[q] = max(0.0, a * jumps[chosen[q]]) * size
-        target[q] = np.sum(u * kinks[chosen[q]]) / size
+        target[q] = dot(u, kinks[chosen[q]]) / size
         for p in range(q + 1):
-            product = np.sum(kinks[chosen[p]] * kinks[chosen[q]]) / (size * math.sqrt(squares[chosen[p]]))
+            product = dot(kinks[chosen[p]], kinks[chosen[q]]) / (size * math.sqrt(squares[chosen[p]]))
             gram[p, q] = gram[q, p] = product
     share = bounded_least_squares(gram, target, upper, np.zeros(count, dtype=np.bool_))
     for q in range(count):
         if upper[q] > 0.0:
             # at a bound exactly, so that it counts as no contact
             fraction[q] = 1.0 if share[q] >= upper[q] else share[q] / upper[q]
-            u -= fraction[q] * a * jumps[chosen[q]] * kinks[chosen[q]]
+            add_multiple(-fraction[q] * a * jumps[chosen[q]], kinks[chosen[q]], u)
 
 
 @jit
@@ -59,11 +60,16 @@ def bounded_least_squares(gram, target, upper, inside):
     An active set (Stark & Parker 1995), which starts with the entries `inside` between their bounds.
     """
     count = target.size
-    free = inside & (upper > 0.0)
-    y = np.where(free, 0.5 * upper, 0.0)
-    scale = 1e-13 * np.max(np.abs(target))
+    free = np.empty(count, dtype=np.bool_)
+    y = np.zeros(count)
+    scale = 0.0
+    for q in range(count):
+        free[q] = inside[q] and upper[q] > 0.0
+        if free[q]:
+            y[q] = 0.5 * upper[q]
+        scale = max(scale, 1e-13 * abs(target[q]))
     for _ in range(10 * count + 1):
-        while np.any(free):
+        while contains(free, True):
             trial = solve_free(gram, target, y, free)
             # go towards the solution until the first bound
             reach = 1.0
@@ -91,7 +97,7 @@ def bounded_least_squares(gram, target, upper, inside):
         strongest = scale
         for q in range(count):
             if not free[q] and upper[q] > 0.0:
-                pull = target[q] - np.sum(gram[q] * y)
+                pull = target[q] - dot(gram[q], y)
                 pull = pull if y[q] == 0.0 else -pull
                 if pull > strongest:
                     strongest = pull
@@ -105,8 +111,12 @@ def bounded_least_squares(gram, target, upper, inside):
 @jit
 def solve_free(gram, target, y, free):
     """Return y with the free entries replaced by the solution of their normal equations (Cholesky)."""
-    index = np.flatnonzero(free)
-    count = index.size
+    index = np.empty(y.size, dtype=np.int64)
+    count = 0
+    for j in range(y.size):
+        if free[j]:
+            index[count] = j
+            count += 1
     factor = np.zeros((count, count))
     x = np.empty(count)
     for p in range(count):
@@ -128,7 +138,8 @@ def solve_free(gram, target, y, free):
             x[p] -= factor[k, p] * x[k]
         x[p] /= factor[p, p]
     solution = y.copy()
-    solution[index] = x
+    for p in range(count):
+        solution[index[p]] = x[p]
     return solution
 
 
@@ -151,7 +162,7 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
     for q in range(held.size):
         j = held[q]
         if a * jumps[j] > 0.0:
-            u += fraction[q] * a * jumps[j] * kinks[j]
+            add_multiple(fraction[q] * a * jumps[j], kinks[j], u)
             chosen[count] = j
             count += 1
             rank = _extend(basis, rank, kinks[j])
@@ -167,21 +178,19 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
             crossed[passed] = -1 if contains(held, j) else j
             when[passed] = z_before[j] / (z_before[j] - beyond)
             passed += 1
-    for q in np.argsort(when[:passed], kind="mergesort"):
+    for q in _order(when[:passed]):
         j = crossed[q]
         if j < 0:
             continue
         active = z_after[j] > 0.0  # the side whose share u holds
         jump = a * jumps[j]
-        z = 0.0
-        for k in range(d):
-            z += w[k] * kinks[j, k]
-        if (z > 0.0) != active:  # put back on an earlier kink, the particle does not get here
-            u += (jump if active else -jump) * kinks[j]
+        if (dot(w, kinks[j]) > 0.0) != active:  # put back on an earlier kink, the particle does not get here
+            add_multiple(jump if active else -jump, kinks[j], u)
             continue
         if jump <= 0.0 or rank >= d - 1:
             continue
-        free = u + (jump if active else 0.0) * kinks[j]
+        free = u.copy()
+        add_multiple(jump if active else 0.0, kinks[j], free)
         chosen[count] = j
         trial = free.copy()
         least_norm(trial, a, kinks, squares, jumps, chosen, count + 1, shares)
@@ -191,7 +200,8 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
                 rank = grown
                 count += 1
                 u = free
-                side = -np.ones(count)
+                side = np.empty(count)
+                side[:] = -1.0
                 _project(w, basis, rank, kinks, squares, chosen, count, side)
                 moved = True
     least_norm(u, a, kinks, squares, jumps, chosen, count, shares)
@@ -208,7 +218,7 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
             kept += 1
         else:
             moved = True
-            if abs(np.sum(w * kinks[j])) > _NOTICEABLE * math.sqrt(np.sum(w * w) * squares[j]):
+            if abs(dot(w, kinks[j])) > _NOTICEABLE * math.sqrt(dot(w, w) * squares[j]):
                 continue
         side[on_kink] = 1.0 if shares[q] >= 1.0 else -1.0
         chosen[on_kink] = j
@@ -218,8 +228,32 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
     if away > 0.5 * _OFFSET:
         _project(w, basis, rank, kinks, squares, chosen, on_kink, side)
         moved = moved or away > _NOTICEABLE
-    theta[1:] = w
+    copy(w, theta[1:])
     return kept, moved
+
+
+@jit
+def _order(values):
+    """Return the indices that sort values, equal ones in their order: Shell's method, which is little to compile."""
+    index = np.empty(values.size, dtype=np.int64)
+    for q in range(values.size):
+        index[q] = q
+    gap = values.size // 2
+    while gap > 0:
+        for q in range(gap, values.size):
+            item, p = index[q], q
+            while p >= gap and _is_later(values, index[p - gap], item):
+                index[p] = index[p - gap]
+                p -= gap
+            index[p] = item
+        gap //= 2
+    return index
+
+
+@jit
+def _is_later(values, p, q):
+    """Return whether q comes before p in the order of the values."""
+    return values[p] > values[q] or (values[p] == values[q] and p > q)
 
 
 @jit
@@ -227,25 +261,19 @@ def _project(w, basis, rank, kinks, squares, chosen, count, side):
     """Move w to ⟨w, x_j⟩ = side·offset for the chosen kinks, along their span."""
     for _ in range(3 if count > 1 else 1):  # repeated against rounding
         for b in range(rank):
-            along = 0.0
-            for k in range(w.size):
-                along += w[k] * basis[b, k]
-            for k in range(w.size):
-                w[k] -= along * basis[b, k]
-    size = math.sqrt(np.sum(w * w))
+            add_multiple(-dot(w, basis[b]), basis[b], w)
+    size = math.sqrt(dot(w, w))
     for q in range(count):
-        j = chosen[q]
-        for k in range(w.size):
-            w[k] += side[q] * _OFFSET * size / math.sqrt(squares[j]) * kinks[j, k]
+        add_multiple(side[q] * _OFFSET * size / math.sqrt(squares[chosen[q]]), kinks[chosen[q]], w)
 
 
 @jit
 def _distance(w, kinks, squares, chosen, count, side):
     """Return how far w is from where `project` would put it, relative to ‖w‖."""
-    size = math.sqrt(np.sum(w * w))
+    size = math.sqrt(dot(w, w))
     largest = 0.0
     for q in range(count):
-        z = np.sum(w * kinks[chosen[q]]) / math.sqrt(squares[chosen[q]])
+        z = dot(w, kinks[chosen[q]]) / math.sqrt(squares[chosen[q]])
         largest = max(largest, abs(z - side[q] * _OFFSET * size))
     return largest / size if size > 0.0 else 0.0
 
@@ -254,15 +282,15 @@ def _distance(w, kinks, squares, chosen, count, side):
 def _extend(basis, rank, x):
     """Add the direction of x to the orthonormal rows of basis; return the new rank (the old one if it is dependent)."""
     row = basis[rank]
-    row[:] = x
+    copy(x, row)
     for _ in range(2):
         for b in range(rank):
-            along = np.sum(row * basis[b])
-            row -= along * basis[b]
-    norm = math.sqrt(np.sum(row * row))
-    if norm <= 1e-9 * math.sqrt(np.sum(x * x)):
+            add_multiple(-dot(row, basis[b]), basis[b], row)
+    norm = math.sqrt(dot(row, row))
+    if norm <= 1e-9 * math.sqrt(dot(x, x)):
         return rank
-    row /= norm
+    for k in range(x.size):
+        row[k] /= norm
     return rank + 1
 
 

@@ -1,4 +1,7 @@
-"""Products inside compiled kernels: BLAS, or plain loops where the shared dimension is small."""
+"""Products inside compiled kernels: BLAS, or plain loops where the shared dimension is small.
+
+Those of short vectors are loops also because Numba compiles them several times faster than expressions of arrays.
+"""
 
 import numpy as np
 
@@ -15,6 +18,20 @@ def dot(x, y):
     for k in range(x.size):
         total += x[k] * y[k]
     return total
+
+
+@jit
+def copy(x, out):
+    """Fill out with a short vector."""
+    for k in range(x.size):
+        out[k] = x[k]
+
+
+@jit
+def add_multiple(scale, x, out):
+    """Add scale times x to out, two short vectors."""
+    for k in range(x.size):
+        out[k] += scale * x[k]
 
 
 @jit

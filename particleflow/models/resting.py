@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.products import dot
+from particleflow.models.products import add_multiple, copy, dot
 from particleflow.regularizers import NORM, PATH_NORM, SCALED_SQUARED_NORM
 
 # In the place of the number of a datum: the kink of the regulariser, w = 0, and neither.
@@ -92,7 +92,8 @@ def _comes_to_rest(theta, velocity, regularizer, weight):
             theta[0] = 0.0
     else:
         size = math.sqrt(dot(theta, theta))
-        free = velocity + (weight / size if size > 0.0 else 0.0) * theta
+        free = velocity.copy()
+        add_multiple(weight / size if size > 0.0 else 0.0, theta, free)
         rests = dot(free, free) < weight * weight
         if rests:
             theta[:] = 0.0
@@ -109,7 +110,9 @@ def _meets_origin(before, ahead, theta, velocity):
 @jit
 def _hold_at_origin(theta, direction):
     """Put w at 0, but for its direction."""
-    theta[1:] = (TINY * abs(theta[0]) / math.sqrt(dot(direction, direction))) * direction
+    size = TINY * abs(theta[0]) / math.sqrt(dot(direction, direction))
+    for k in range(direction.size):
+        theta[1 + k] = size * direction[k]
 
 
 @jit
@@ -119,31 +122,40 @@ def stays_at_origin(theta, free, kinks, jumps, share):
     Near w = 0 the direction moves infinitely fast, to a minimum of the potential on the sphere. It is followed by a
     small turn a step; when the way out goes down, the direction is turned until it is the steepest one nearby.
     """
-    direction = theta[1:] / math.sqrt(dot(theta[1:], theta[1:]))
+    direction = theta[1:].copy()
+    _normalise(direction)
     velocity = free[1:].copy()
     leaves = dot(velocity, direction) > 0.0
-    base = velocity + share * abs(theta[0]) * direction
+    base = velocity.copy()
+    add_multiple(share * abs(theta[0]), direction, base)
     if leaves:
-        base -= _share_of_kinks(direction, theta[0], kinks, jumps)
+        _add_share_of_kinks(-1.0, direction, theta[0], kinks, jumps, base)
     for turn in range(_TURNS if leaves else 1):
-        along = velocity - dot(velocity, direction) * direction
         size = math.sqrt(dot(velocity, velocity))
         if size == 0.0:
             break
-        direction += (0.1 / (1.0 + 0.1 * turn) / size) * along
-        direction /= math.sqrt(dot(direction, direction))
+        along, angle = dot(velocity, direction), 0.1 / (1.0 + 0.1 * turn) / size
+        for k in range(direction.size):
+            direction[k] += angle * (velocity[k] - along * direction[k])
+        _normalise(direction)
         if leaves:
-            velocity = base + _share_of_kinks(direction, theta[0], kinks, jumps) - share * abs(theta[0]) * direction
+            copy(base, velocity)
+            _add_share_of_kinks(1.0, direction, theta[0], kinks, jumps, velocity)
+            add_multiple(-share * abs(theta[0]), direction, velocity)
     _hold_at_origin(theta, direction)
     return not leaves
 
 
 @jit
-def _share_of_kinks(direction, a, kinks, jumps):
-    """Return −a Σ r_j x_j over the data that are active in a direction."""
-    total = np.zeros(direction.size)
+def _normalise(direction):
+    size = math.sqrt(dot(direction, direction))
+    for k in range(direction.size):
+        direction[k] /= size
+
+
+@jit
+def _add_share_of_kinks(sign, direction, a, kinks, jumps, out):
+    """Add ∓a Σ r_j x_j, over the data that are active in a direction, to a velocity."""
     for j in range(kinks.shape[0]):
         if dot(direction, kinks[j]) > 0.0:
-            for k in range(total.size):
-                total[k] -= a * jumps[j] * kinks[j, k]
-    return total
+            add_multiple(-sign * a * jumps[j], kinks[j], out)

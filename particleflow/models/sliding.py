@@ -17,7 +17,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.kinks import contains, least_norm, settle_on_kinks
-from particleflow.models.products import multiply
+from particleflow.models.products import add_multiple, copy, dot, multiply
 from particleflow.models.resting import NOWHERE, ORIGIN, REST, resting_place, slide_at_rest
 from particleflow.regularizers import PATH_NORM
 
@@ -134,21 +134,18 @@ def slide(theta, out, kinks, squares, jumps, regularizer, weight, owner, kink, f
             first = last
             continue
         if kink[first] == ORIGIN:
-            free[i] = out[i]
+            copy(out[i], free[i])
             out[i] = 0.0
             first = last
             continue
-        u[:] = out[i, 1:]
+        copy(out[i, 1:], u)
         for q in range(first, last):
             j = kink[q]
-            z = 0.0
-            for k in range(d):
-                z += theta[i, 1 + k] * kinks[j, k]
-            if z > 0.0 and theta[i, 0] * jumps[j] > 0.0:  # the plain velocity holds its full share
-                for k in range(d):
-                    u[k] += theta[i, 0] * jumps[j] * kinks[j, k]
+            jump = theta[i, 0] * jumps[j]
+            if jump > 0.0 and dot(theta[i, 1:], kinks[j]) > 0.0:  # the plain velocity holds its full share
+                add_multiple(jump, kinks[j], u)
         least_norm(u, theta[i, 0], kinks, squares, jumps, kink[first:last], last - first, fraction[first:last])
-        out[i, 1:] = u
+        copy(u, out[i, 1:])
         first = last
 
 
@@ -235,7 +232,15 @@ def settle_particle(i, first, last, clouds, names, z, field, rules, held, found,
         return total, rest != was
     if was == REST:
         first = last
-    place = np.searchsorted(names, kink[first:last])
+    place = np.empty(last - first, dtype=np.int64)
+    near = np.empty((names.size, kinks.shape[1]))
+    measures = np.empty((2, names.size))
+    for p in range(names.size):
+        copy(kinks[names[p]], near[p])
+        measures[0, p], measures[1, p] = squares[names[p]], jumps[names[p]]
+        for q in range(first, last):
+            if kink[q] == names[p]:
+                place[q - first] = p
     room = new_kink[total : total + kinks.shape[1] - 1]
     added, moved = settle_on_kinks(
         theta[i],
@@ -243,9 +248,9 @@ def settle_particle(i, first, last, clouds, names, z, field, rules, held, found,
         z[0, : names.size],
         z[1, : names.size],
         z[2, : names.size],
-        kinks[names],
-        squares[names],
-        jumps[names],
+        near,
+        measures[0],
+        measures[1],
         place,
         fraction[first:last],
         room,
