@@ -45,7 +45,7 @@ def least_norm(u, a, kinks, squares, jumps, chosen, count, fraction):
         for p in range(q + 1):
             product = dot(kinks[chosen[p]], kinks[chosen[q]]) / (size * math.sqrt(squares[chosen[p]]))
             gram[p, q] = gram[q, p] = product
-    share = bounded_least_squares(gram, target, upper, np.zeros(count, dtype=np.bool_))
+    share = bounded_least_squares(gram, target, upper, np.ones(count, dtype=np.bool_))
     for q in range(count):
         if upper[q] > 0.0:
             # at a bound exactly, so that it counts as no contact
