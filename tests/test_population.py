@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 import particleflow as pf
 from particleflow.activations import RELU
-from particleflow.arc_cosine import TILE, arc_cosine_fields, ratio
+from particleflow.arc_cosine import TILE, ArcCosineSums, ratio
 from particleflow.gaussian_kernels import pair_matrices
 from particleflow.models.population import pairwise_fields
 
@@ -161,8 +161,8 @@ def both_sums(W, weights, teacher, masses):
     """Return fields and pulls of the tiles, and pair by pair."""
     m, d = W.shape
     sums = [(np.empty((2, m)), np.empty((2, m, d))) for _ in range(2)]
-    arc_cosine_fields(W, weights, teacher, masses, *sums[0])
-    pairwise_fields(RELU, W, weights, teacher, masses, *sums[1])
+    ArcCosineSums(m, teacher, masses).add_up(W, weights, *sums[0])
+    pairwise_fields(RELU, teacher, masses, W, weights, *sums[1])
     return sums
 
 
@@ -218,7 +218,7 @@ def test_symmetric_tiles_give_the_same_bits_whatever_the_threads(monkeypatch):
         monkeypatch.setattr("particleflow.threads._count", lambda threads=threads: threads)
         with threadpool_limits(threads):
             results.append((np.empty((2, m)), np.empty((2, m, 4))))
-            arc_cosine_fields(W, weights, teacher, np.ones(30), *results[-1])
+            ArcCosineSums(m, teacher, np.ones(30)).add_up(W, weights, *results[-1])
     for other in results[1:]:
         for one, same in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
