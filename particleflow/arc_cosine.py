@@ -13,12 +13,13 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.lanes import aligned
-from particleflow.panel_products import PANEL, add_product, whole
-from particleflow.threads import share
+from particleflow.panel_products import PANEL, WHOLE, add_product
+from particleflow.threads import pieces, share
 
 GROUPS = 4  # of rows of tiles, shared among threads
-TILE = 96  # a multiple of `whole`; a tile, and what it is multiplied with, fit the second-level cache
+TILE = 96  # a multiple of `WHOLE`; a tile, and what it is multiplied with, fit the second-level cache
 NEAR_PARALLEL = 1e-5  # 1 − |cos t| below which the difference of the unit vectors gives the angle; above, to 1e-13
+_LAID_OUT = 20 * WHOLE  # rows that a thread lays out at once: panels are not shared
 SMALLEST = 1e-300  # stands for 1 − |cos t| = 0, which would lose its sign
 
 
@@ -39,12 +40,13 @@ class ArcCosineSums:
 
     def __init__(self, m, teacher, teacher_weights):
         d = teacher.shape[1]
-        self._cloud, self._teacher = _Sources(m, d), _Sources(len(teacher), d)
+        self._cloud, self._teacher = _Sources(m, d, WHOLE), _Sources(len(teacher), d, PANEL)
         self._teacher.fill(teacher, teacher_weights)
-        self._starts = range(0, len(self._cloud.units), TILE)
-        groups = min(GROUPS, len(self._starts))
-        self._tiles = aligned((groups, TILE * TILE))
-        self._pulls, self._sines = aligned((groups, whole(m), PANEL * -(-d // PANEL))), aligned((groups, whole(m)))
+        rows = len(self._cloud.units)
+        groups = min(GROUPS, -(-rows // TILE))
+        self._pieces = [(group,) for group in range(groups)]
+        self._tiles, self._sines = aligned((groups, TILE * TILE)), aligned((groups, rows))
+        self._pulls = aligned((groups, rows, PANEL * -(-d // PANEL)))
 
     def add_up(self, W, weights, fields, pulls):
         """Fill fields_i = Σ_s weights_s κ(w_i, v_s) and pulls_i = Σ_s weights_s ∇_w κ(w_i, v_s).
@@ -59,39 +61,43 @@ class ArcCosineSums:
             To be filled.
         """
         self._cloud.fill(W, weights)
-        for sources, field, pull in zip((self._cloud, self._teacher), fields, pulls, strict=True):
-            self._sum_over(sources)
-            gather(W, self._cloud.units, self._pulls, self._sines, field, pull)
-
-    def _sum_over(self, sources):
-        self._pulls[...] = self._sines[...] = 0.0
+        own, teacher = self._cloud.arrays, self._teacher.arrays
 
         # a row of tiles adds to its column too: each group has sums of its own, added up in a fixed order
         def add(group):
-            for start in self._starts[group :: len(self._tiles)]:  # in between Python can react to a signal
-                work = self._tiles[group], self._pulls[group], self._sines[group]
-                add_tiles(self._cloud.arrays, sources.arrays, start, sources is self._cloud, *work)
+            self._pulls[group] = self._sines[group] = 0.0
+            for start in self._starts(group):
+                add_tiles(own, own, start, True, self._tiles[group], self._pulls[group], self._sines[group])
 
-        share(add, [(group,) for group in range(len(self._tiles))])
+        def complete(group):
+            for start in self._starts(group):
+                complete_rows(W, own, teacher, start, self._tiles[group], self._pulls, self._sines, fields, pulls)
+
+        share(add, self._pieces)
+        share(complete, self._pieces)
+
+    def _starts(self, group):
+        """Return the rows of tiles of a group; between two of them Python can react to a signal."""
+        return range(group * TILE, self._sines.shape[1], len(self._sines) * TILE)
 
 
 class _Sources:
-    """Vectors as unit vectors, laid out for the products; vectors of weight 0 fill the last blocks up."""
+    """Vectors laid out for the products; some of weight 0 make their number a multiple of `block`."""
 
-    def __init__(self, count, d):
-        size = whole(count)
+    def __init__(self, count, d, block):
+        size = -(-count // block) * block
         self.units, self._columns = aligned((size, d)), aligned((size // PANEL, d, PANEL))
         self._masses, self._moments = aligned(size), aligned((-(-d // PANEL), size, PANEL))
         self.arrays = self.units, self._columns, self._masses, self._moments
 
     def fill(self, W, weights):
-        lay_out(W, weights, *self.arrays)
+        share(lambda first, last: lay_out(W, weights, first, last, *self.arrays), pieces(len(W), _LAID_OUT))
 
 
 @jit
-def lay_out(W, weights, units, columns, masses, moments):
+def lay_out(W, weights, first, last, units, columns, masses, moments):
     """Fill the directions of the rows w, 0 for those that are 0, the same in panels; masses weight·|w|; moments."""
-    for i in range(len(W)):
+    for i in range(first, last):
         square = 0.0
         for k in range(W.shape[1]):
             square += W[i, k] * W[i, k]
@@ -104,9 +110,20 @@ def lay_out(W, weights, units, columns, masses, moments):
 
 
 @jit
-def gather(W, units, pulls, sines, field, pull):
-    """Add the groups up: pull_i = (Σ pulls_i + Σ sines_i ŵ_i) / 2π, or 0 where w_i = 0, and field_i = ⟨w_i, pull_i⟩."""
-    for i in range(len(W)):
+def complete_rows(W, cloud, teacher, start, numbers, sums, sines, fields, pulls):
+    """Fill both fields and pulls for one row of tiles, from the sums of all groups; those of the first are lost."""
+    stop = min(start + TILE, len(cloud[0]))
+    gather(W, cloud[0], start, stop, sums, sines, fields[0], pulls[0])
+    sums[0, start:stop] = 0.0
+    sines[0, start:stop] = 0.0
+    add_tiles(cloud, teacher, start, False, numbers, sums[0], sines[0])
+    gather(W, cloud[0], start, stop, sums[:1], sines[:1], fields[1], pulls[1])
+
+
+@jit
+def gather(W, units, start, stop, sums, sines, field, pull):
+    """Set pull_i = (Σ sums_i + Σ sines_i ŵ_i) / 2π over all groups, or 0 where w_i = 0, and field_i = ⟨w_i, pull_i⟩."""
+    for i in range(start, min(stop, len(W))):
         sine, size, total = 0.0, 0.0, 0.0
         for group in range(len(sines)):
             sine += sines[group, i]
@@ -114,15 +131,15 @@ def gather(W, units, pulls, sines, field, pull):
             size += abs(units[i, k])
         for k in range(W.shape[1]):
             change = sine * units[i, k]
-            for group in range(len(pulls)):
-                change += pulls[group, i, k]
+            for group in range(len(sums)):
+                change += sums[group, i, k]
             pull[i, k] = 0.0 if size == 0.0 else change / (2.0 * math.pi)
             total += W[i, k] * pull[i, k]
         field[i] = total
 
 
 @jit
-def add_tiles(cloud, sources, start, symmetric, numbers, pull, sines):
+def add_tiles(cloud, sources, start, symmetric, numbers, sums, sines):
     """Add Σ_s mass_s (π − t) v̂_s and Σ_s mass_s sin t for one row of tiles; if symmetric, for its column as well."""
     units, _, own_masses, own_moments = cloud
     others, columns, masses, moments = sources
@@ -137,9 +154,9 @@ def add_tiles(cloud, sources, start, symmetric, numbers, pull, sines):
         opposite = own_masses[start:stop] if mirrored else spare[0, :count]
         across = sines[first:last] if mirrored else spare[1, :number]
         complements(tile, left, right, opposite, masses[first:last], sines[start:stop], across)
-        add_product(tile, number, 1, moments, first, number, pull[start:stop], False)
+        add_product(tile, number, 1, moments, first, number, sums[start:stop], False)
         if mirrored:
-            add_product(tile, 1, number, own_moments, start, count, pull[first:last], False)
+            add_product(tile, 1, number, own_moments, start, count, sums[first:last], False)
 
 
 @jit

@@ -79,7 +79,6 @@ def store(typing, lanes, array, index):
 @intrinsic
 def spread(typing, number, like):
     """Return a number in all lanes, as many as `like` has."""
-
     return like(types.float64, like), lambda context, builder, signature, args: _spread(builder, args[0], like.width)
 
 

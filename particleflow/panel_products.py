@@ -10,12 +10,7 @@ from particleflow.lanes import load, multiply_add, pick, store, zeros
 
 PANEL = 8
 ROWS = 6
-WHOLE = 24  # rows and columns that fill blocks of both kinds
-
-
-def whole(count):
-    """Return the least multiple of `WHOLE` that is no less than a count."""
-    return -(-count // WHOLE) * WHOLE
+WHOLE = 24  # a multiple of both
 
 
 @jit
