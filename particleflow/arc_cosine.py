@@ -13,13 +13,13 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.lanes import aligned
-from particleflow.panel_products import PANEL, WHOLE, add_product
+from particleflow.panel_products import PANEL, ROWS, add_product
 from particleflow.threads import pieces, share
 
 GROUPS = 4  # of rows of tiles, shared among threads
-TILE = 96  # a multiple of `WHOLE`; a tile, and what it is multiplied with, fit the second-level cache
+TILE = 24 * ROWS  # whole panels too; a tile, and what it is multiplied with, fit the second-level cache
 NEAR_PARALLEL = 1e-5  # 1 − |cos t| below which the difference of the unit vectors gives the angle; above, to 1e-13
-_LAID_OUT = 20 * WHOLE  # rows that a thread lays out at once: panels are not shared
+_LAID_OUT = 64 * PANEL  # vectors that a thread lays out at once: whole panels
 SMALLEST = 1e-300  # stands for 1 − |cos t| = 0, which would lose its sign
 
 
@@ -40,7 +40,7 @@ class ArcCosineSums:
 
     def __init__(self, m, teacher, teacher_weights):
         d = teacher.shape[1]
-        self._cloud, self._teacher = _Sources(m, d, WHOLE), _Sources(len(teacher), d, PANEL)
+        self._cloud, self._teacher = _Sources(m, d), _Sources(len(teacher), d)
         self._teacher.fill(teacher, teacher_weights)
         rows = len(self._cloud.units)
         groups = min(GROUPS, -(-rows // TILE))
@@ -82,10 +82,10 @@ class ArcCosineSums:
 
 
 class _Sources:
-    """Vectors laid out for the products; some of weight 0 make their number a multiple of `block`."""
+    """Vectors laid out for the products; vectors that are 0 fill the last panel up."""
 
-    def __init__(self, count, d, block):
-        size = -(-count // block) * block
+    def __init__(self, count, d):
+        size = PANEL * -(-count // PANEL)
         self.units, self._columns = aligned((size, d)), aligned((size // PANEL, d, PANEL))
         self._masses, self._moments = aligned(size), aligned((-(-d // PANEL), size, PANEL))
         self.arrays = self.units, self._columns, self._masses, self._moments

@@ -9,8 +9,7 @@ from particleflow.jit import jit
 from particleflow.lanes import load, multiply_add, pick, store, zeros
 
 PANEL = 8
-ROWS = 6
-WHOLE = 24  # a multiple of both
+ROWS = 6  # with 8 columns: twelve registers of AVX2, which has sixteen
 
 
 @jit
@@ -28,7 +27,7 @@ def add_product(left, row, step, panels, shift, count, out, anew):
     shift, count : int
         Its rows are shift, …, shift + count − 1.
     out : ndarray, shape (rows, width)
-        With a number of rows that `ROWS` divides.
+        With an even number of rows.
     anew : bool
         Whether what is in `out` does not count.
     """
@@ -36,7 +35,7 @@ def add_product(left, row, step, panels, shift, count, out, anew):
     zero = zeros(PANEL)
     for p in range(len(panels)):
         first = (p * panels.shape[1] + shift) * PANEL
-        for i in range(0, rows, ROWS):
+        for i in range(0, rows - ROWS + 1, ROWS):
             at = i * width + p * PANEL
             a, b, c, d, e, f = i * row, (i + 1) * row, (i + 2) * row, (i + 3) * row, (i + 4) * row, (i + 5) * row
             z0 = z1 = z2 = z3 = z4 = z5 = zero
@@ -59,3 +58,13 @@ def add_product(left, row, step, panels, shift, count, out, anew):
             store(z3, out, at + 3 * width)
             store(z4, out, at + 4 * width)
             store(z5, out, at + 5 * width)
+        for i in range(rows - rows % ROWS, rows, 2):
+            at, below = i * width + p * PANEL, (i + 1) * width + p * PANEL
+            z0 = zero if anew else load(out, at, zero)
+            z1 = zero if anew else load(out, below, zero)
+            for k in range(count):
+                x = load(panels, first + k * PANEL, zero)
+                z0 = multiply_add(pick(left, i * row + k * step, zero), x, z0)
+                z1 = multiply_add(pick(left, (i + 1) * row + k * step, zero), x, z1)
+            store(z0, out, at)
+            store(z1, out, below)
