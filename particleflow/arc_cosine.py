@@ -19,7 +19,7 @@ from particleflow.threads import pieces, share
 GROUPS = 4  # of rows of tiles, shared among threads
 TILE = 24 * ROWS  # whole panels too; a tile, and what it is multiplied with, fit the second-level cache
 NEAR_PARALLEL = 1e-5  # 1 − |cos t| below which the difference of the unit vectors gives the angle; above, to 1e-13
-_LAID_OUT = 64 * PANEL  # vectors that a thread lays out at once: whole panels
+_LAID_OUT = 2**16  # numbers that a thread lays out at once, about: whole panels
 SMALLEST = 1e-300  # stands for 1 − |cos t| = 0, which would lose its sign
 
 
@@ -91,7 +91,8 @@ class _Sources:
         self.arrays = self.units, self._columns, self._masses, self._moments
 
     def fill(self, W, weights):
-        share(lambda first, last: lay_out(W, weights, first, last, *self.arrays), pieces(len(W), _LAID_OUT))
+        some = PANEL * -(-_LAID_OUT // (PANEL * W.shape[1]))
+        share(lambda first, last: lay_out(W, weights, first, last, *self.arrays), pieces(len(W), some))
 
 
 @jit
