@@ -12,88 +12,152 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.threads import share
+from particleflow.lanes import aligned
+from particleflow.panel_products import PANEL, ROWS, add_product
+from particleflow.threads import pieces, share
 
 GROUPS = 4  # of rows of tiles, shared among threads
-TILE = 256  # its square in float64 fits the second-level cache
+TILE = 24 * ROWS  # whole panels too; a tile, and what it is multiplied with, fit the second-level cache
 NEAR_PARALLEL = 1e-5  # 1 − |cos t| below which the difference of the unit vectors gives the angle; above, to 1e-13
+_LAID_OUT = 2**16  # numbers that a thread lays out at once, about: whole panels
 SMALLEST = 1e-300  # stands for 1 − |cos t| = 0, which would lose its sign
 
 
-def arc_cosine_fields(W, weights, teacher, teacher_weights, fields, pulls):
-    """Sum over a cloud and a teacher: fields_i = Σ_s weights_s κ(w_i, v_s), pulls_i = Σ_s weights_s ∇_w κ(w_i, v_s).
+class ArcCosineSums:
+    """Sums of the kernel over a cloud of vectors and over a teacher, for one cloud after another.
 
     Parameters
     ----------
-    W : ndarray, shape (m, d)
-        The vectors w, which are the sources of the first field too.
-    weights : ndarray, shape (m,)
-        Of these sources.
+    m : int
+        How many vectors the cloud has.
     teacher, teacher_weights : ndarray, shape (k, d) and (k,)
         The sources of the second field.
-    fields, pulls : ndarray, shape (2, m) and (2, m, d)
-        To be filled.
 
     References
     ----------
     Cho & Saul (2009), "Kernel methods for deep learning".
     """
-    units, sizes = _unit_vectors(W)
-    sources, lengths = _unit_vectors(teacher)
-    _sum_over(units, units, weights * sizes, pulls[0])
-    _sum_over(units, sources, teacher_weights * lengths, pulls[1])
-    pulls /= 2 * math.pi
-    pulls[:, sizes == 0.0] = 0.0
-    np.einsum("id,kid->ki", W, pulls, out=fields)
+
+    def __init__(self, m, teacher, teacher_weights):
+        d = teacher.shape[1]
+        self._cloud, self._teacher = _Sources(m, d), _Sources(len(teacher), d)
+        self._teacher.fill(teacher, teacher_weights)
+        rows = len(self._cloud.units)
+        groups = min(GROUPS, -(-rows // TILE))
+        self._pieces = [(group,) for group in range(groups)]
+        self._tiles, self._sines = aligned((groups, TILE * TILE)), aligned((groups, rows))
+        self._pulls = aligned((groups, rows, PANEL * -(-d // PANEL)))
+
+    def add_up(self, W, weights, fields, pulls):
+        """Fill fields_i = Σ_s weights_s κ(w_i, v_s) and pulls_i = Σ_s weights_s ∇_w κ(w_i, v_s).
+
+        Parameters
+        ----------
+        W : ndarray, shape (m, d)
+            The vectors w, which are the sources of the first field too.
+        weights : ndarray, shape (m,)
+            Of these sources.
+        fields, pulls : ndarray, shape (2, m) and (2, m, d)
+            To be filled.
+        """
+        self._cloud.fill(W, weights)
+        own, teacher = self._cloud.arrays, self._teacher.arrays
+
+        # a row of tiles adds to its column too: each group has sums of its own, added up in a fixed order
+        def add(group):
+            self._pulls[group] = self._sines[group] = 0.0
+            for start in self._starts(group):
+                add_tiles(own, own, start, True, self._tiles[group], self._pulls[group], self._sines[group])
+
+        def complete(group):
+            for start in self._starts(group):
+                complete_rows(W, own, teacher, start, self._tiles[group], self._pulls, self._sines, fields, pulls)
+
+        share(add, self._pieces)
+        share(complete, self._pieces)
+
+    def _starts(self, group):
+        """Return the rows of tiles of a group; between two of them Python can react to a signal."""
+        return range(group * TILE, self._sines.shape[1], len(self._sines) * TILE)
 
 
-def _unit_vectors(W):
-    """Return the directions of the rows, 0 for those that are 0, and their lengths."""
-    sizes = np.sqrt(np.einsum("id,id->i", W, W))
-    return W / np.where(sizes == 0.0, 1.0, sizes)[:, None], sizes
+class _Sources:
+    """Vectors laid out for the products; vectors that are 0 fill the last panel up."""
 
+    def __init__(self, count, d):
+        size = PANEL * -(-count // PANEL)
+        self.units, self._columns = aligned((size, d)), aligned((size // PANEL, d, PANEL))
+        self._masses, self._moments = aligned(size), aligned((-(-d // PANEL), size, PANEL))
+        self.arrays = self.units, self._columns, self._masses, self._moments
 
-def _sum_over(units, sources, masses, pull):
-    symmetric, moments, rows = units is sources, masses[:, None] * sources, -(-len(units) // TILE)
-    groups, sines = min(GROUPS, rows), np.zeros(len(units))
-    pull[...] = 0.0
-    # a row of tiles adds to its column too: each group has sums of its own, added up in a fixed order
-    sums = [(np.zeros_like(pull), np.zeros_like(sines)) if symmetric else (pull, sines) for _ in range(groups)]
-
-    def add(group):
-        for row in range(group, rows, groups):  # in between Python can react to a signal
-            add_tiles(units, sources, masses, moments, TILE * row, symmetric, *sums[group])
-
-    share(add, [(group,) for group in range(groups)])
-    if symmetric:
-        for part, of_sines in sums:
-            pull += part
-            sines += of_sines
-    pull += sines[:, None] * units
+    def fill(self, W, weights):
+        some = PANEL * -(-_LAID_OUT // (PANEL * W.shape[1]))
+        share(lambda first, last: lay_out(W, weights, first, last, *self.arrays), pieces(len(W), some))
 
 
 @jit
-def add_tiles(units, sources, masses, moments, start, symmetric, pull, sines):
+def lay_out(W, weights, first, last, units, columns, masses, moments):
+    """Fill the directions of the rows w, 0 for those that are 0, the same in panels; masses weight·|w|; moments."""
+    for i in range(first, last):
+        square = 0.0
+        for k in range(W.shape[1]):
+            square += W[i, k] * W[i, k]
+        size = math.sqrt(square)
+        masses[i] = weights[i] * size
+        for k in range(W.shape[1]):
+            unit = 0.0 if size == 0.0 else W[i, k] / size
+            units[i, k] = columns[i // PANEL, k, i % PANEL] = unit
+            moments[k // PANEL, i, k % PANEL] = masses[i] * unit
+
+
+@jit
+def complete_rows(W, cloud, teacher, start, numbers, sums, sines, fields, pulls):
+    """Fill both fields and pulls for one row of tiles, from the sums of all groups; those of the first are lost."""
+    stop = min(start + TILE, len(cloud[0]))
+    gather(W, cloud[0], start, stop, sums, sines, fields[0], pulls[0])
+    sums[0, start:stop] = 0.0
+    sines[0, start:stop] = 0.0
+    add_tiles(cloud, teacher, start, False, numbers, sums[0], sines[0])
+    gather(W, cloud[0], start, stop, sums[:1], sines[:1], fields[1], pulls[1])
+
+
+@jit
+def gather(W, units, start, stop, sums, sines, field, pull):
+    """Set pull_i = (Σ sums_i + Σ sines_i ŵ_i) / 2π over all groups, or 0 where w_i = 0, and field_i = ⟨w_i, pull_i⟩."""
+    for i in range(start, min(stop, len(W))):
+        sine, size, total = 0.0, 0.0, 0.0
+        for group in range(len(sines)):
+            sine += sines[group, i]
+        for k in range(W.shape[1]):
+            size += abs(units[i, k])
+        for k in range(W.shape[1]):
+            change = sine * units[i, k]
+            for group in range(len(sums)):
+                change += sums[group, i, k]
+            pull[i, k] = 0.0 if size == 0.0 else change / (2.0 * math.pi)
+            total += W[i, k] * pull[i, k]
+        field[i] = total
+
+
+@jit
+def add_tiles(cloud, sources, start, symmetric, numbers, sums, sines):
     """Add Σ_s mass_s (π − t) v̂_s and Σ_s mass_s sin t for one row of tiles; if symmetric, for its column as well."""
+    units, _, own_masses, own_moments = cloud
+    others, columns, masses, moments = sources
     stop, d = min(start + TILE, len(units)), units.shape[1]
-    left, count = units[start:stop], stop - start
-    numbers, product, spare = np.empty(TILE * TILE), np.empty(TILE * d), np.zeros((2, TILE))
-    for first in range(start if symmetric else 0, len(sources), TILE):
-        last = min(first + TILE, len(sources))
-        right, number = sources[first:last], last - first
+    left, count, spare = units[start:stop], stop - start, np.zeros((2, TILE))
+    for first in range(start if symmetric else 0, len(others), TILE):
+        last = min(first + TILE, len(others))
+        right, number = others[first:last], last - first
         tile = numbers[: count * number].reshape((count, number))
-        np.dot(left, right.T, tile)
+        add_product(left, d, 1, columns[first // PANEL : last // PANEL], 0, d, tile, True)
         mirrored = symmetric and first > start
-        opposite = masses[start:stop] if mirrored else spare[0, :count]
+        opposite = own_masses[start:stop] if mirrored else spare[0, :count]
         across = sines[first:last] if mirrored else spare[1, :number]
         complements(tile, left, right, opposite, masses[first:last], sines[start:stop], across)
-        change = product[: count * d].reshape((count, d))
-        np.dot(tile, moments[first:last], change)
-        pull[start:stop] += change
+        add_product(tile, number, 1, moments, first, number, sums[start:stop], False)
         if mirrored:
-            change = product[: number * d].reshape((number, d))
-            np.dot(tile.T, moments[start:stop], change)
-            pull[first:last] += change
+            add_product(tile, 1, number, own_moments, start, count, sums[first:last], False)
 
 
 @jit

@@ -8,14 +8,17 @@ to the registers of any processor (16 numbers are two registers of AVX-512 and f
     x = load(array, i, zero)           array.flat[i : i + 8], as wide as `zero`
     store(x, array, i)                 the way back
     spread(number, zero)               one number in all lanes
+    pick(array, i, zero)               array.flat[i] in all lanes, with no care for negative i
     multiply_add(x, y, z)              x·y + z, fused where the processor can
     add(x, y), ramp(x)                 x + y; max(x, 0), which leaves NaN alone
     positive(x)                        the bits of x > 0, an unsigned integer; lane 0 is bit 0
     width(x)                           how many lanes, a constant
 
-Arrays must be C-contiguous and of float64; nothing checks the indices.
+Arrays must be C-contiguous and of float64; nothing checks the indices. `aligned` makes arrays whose vectors lie in one
+line of the cache each.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel import models
@@ -76,14 +79,18 @@ def store(typing, lanes, array, index):
 @intrinsic
 def spread(typing, number, like):
     """Return a number in all lanes, as many as `like` has."""
+    return like(types.float64, like), lambda context, builder, signature, args: _spread(builder, args[0], like.width)
+
+
+@intrinsic
+def pick(typing, array, index, like):
+    """Return the number array.flat[index] in all lanes, as many as `like` has."""
 
     def generate(context, builder, signature, args):
-        nothing = ir.Constant(ir.VectorType(ir.DoubleType(), like.width), ir.Undefined)
-        first = builder.insert_element(nothing, args[0], ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), like.width), [0] * like.width)
-        return builder.shuffle_vector(first, nothing, everywhere)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return _spread(builder, builder.load(builder.gep(data, [args[1]])), like.width)
 
-    return like(types.float64, like), generate
+    return like(array, types.intp, like), generate
 
 
 @intrinsic
@@ -125,6 +132,21 @@ def positive(typing, x):
         return builder.zext(builder.bitcast(larger, ir.IntType(x.width)), _INT)
 
     return types.uint64(x), generate
+
+
+def aligned(shape):
+    """Return zeros that begin at a line of the cache: vectors of 64 bytes then lie in one line each."""
+    size = int(np.prod(shape)) * 8
+    memory = np.zeros(size + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(np.float64).reshape(shape)
+
+
+def _spread(builder, number, width):
+    nothing = ir.Constant(ir.VectorType(ir.DoubleType(), width), ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
+    return builder.shuffle_vector(first, nothing, everywhere)
 
 
 def _constant(width, number):

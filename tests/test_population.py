@@ -9,9 +9,10 @@ from threadpoolctl import threadpool_limits
 
 import particleflow as pf
 from particleflow.activations import RELU
-from particleflow.arc_cosine import TILE, arc_cosine_fields, ratio
+from particleflow.arc_cosine import TILE, ArcCosineSums, ratio
 from particleflow.gaussian_kernels import pair_matrices
 from particleflow.models.population import pairwise_fields
+from particleflow.panel_products import PANEL, add_product
 
 SMOOTH = {"erf": lambda z: erf(z / np.sqrt(2)), "square": lambda z: z**2, "linear": lambda z: z}
 NAMES = [*SMOOTH, "relu"]
@@ -157,12 +158,29 @@ def test_energy_balance(name):
 # --- relu in symmetric tiles ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rows", [2, 4, 6, 8, 22])
+@pytest.mark.parametrize("anew", [True, False])
+def test_products_in_panels(rows, anew):
+    """A matrix and its transpose times some rows of another, columns in panels of 8, against NumPy."""
+    rng = np.random.default_rng(rows)
+    left, right, start = (
+        rng.normal(size=(rows, 7)),
+        rng.normal(size=(11, 2 * PANEL)),
+        rng.normal(size=(rows, 2 * PANEL)),
+    )
+    panels = np.ascontiguousarray(right.reshape(11, 2, PANEL).transpose(1, 0, 2))
+    for factor, row, step in ((left, 7, 1), (np.ascontiguousarray(left.T), 1, rows)):
+        out = start.copy()
+        add_product(factor, row, step, panels, 3, 7, out, anew)
+        np.testing.assert_allclose(out, left @ right[3:10] + (not anew) * start, rtol=1e-13, atol=1e-13)
+
+
 def both_sums(W, weights, teacher, masses):
     """Return fields and pulls of the tiles, and pair by pair."""
     m, d = W.shape
     sums = [(np.empty((2, m)), np.empty((2, m, d))) for _ in range(2)]
-    arc_cosine_fields(W, weights, teacher, masses, *sums[0])
-    pairwise_fields(RELU, W, weights, teacher, masses, *sums[1])
+    ArcCosineSums(m, teacher, masses).add_up(W, weights, *sums[0])
+    pairwise_fields(RELU, teacher, masses, W, weights, *sums[1])
     return sums
 
 
@@ -209,6 +227,26 @@ def test_symmetric_tiles_in_every_unit(size):
     assert_the_same(((fields / size, pulls), expected))
 
 
+def test_symmetric_tiles_remember_nothing_of_the_last_cloud():
+    rng = np.random.default_rng(4)
+    clouds, teacher, weights = rng.normal(size=(2, TILE + 9, 5)), rng.normal(size=(3, 5)), rng.normal(size=TILE + 9)
+    clouds[1, 7] = 0.0
+    kept, results = ArcCosineSums(TILE + 9, teacher, np.ones(3)), []
+    for sums in (kept, kept, ArcCosineSums(TILE + 9, teacher, np.ones(3))):
+        results.append((np.empty((2, TILE + 9)), np.empty((2, TILE + 9, 5))))
+        sums.add_up(clouds[min(1, len(results) - 1)], weights, *results[-1])
+    for second, alone in zip(*results[1:], strict=True):
+        np.testing.assert_array_equal(second, alone)
+
+
+def test_symmetric_tiles_tell_of_vectors_that_are_not_finite():
+    W = np.ones((20, 3))
+    W[4, 1] = np.nan
+    fields, pulls = np.zeros((2, 20)), np.zeros((2, 20, 3))
+    ArcCosineSums(20, np.eye(3), np.ones(3)).add_up(W, np.ones(20), fields, pulls)
+    assert np.isnan(fields[0]).all() and np.isnan(fields[1, 4])
+
+
 def test_symmetric_tiles_give_the_same_bits_whatever_the_threads(monkeypatch):
     rng = np.random.default_rng(3)
     m = 5 * TILE + 5
@@ -218,7 +256,7 @@ def test_symmetric_tiles_give_the_same_bits_whatever_the_threads(monkeypatch):
         monkeypatch.setattr("particleflow.threads._count", lambda threads=threads: threads)
         with threadpool_limits(threads):
             results.append((np.empty((2, m)), np.empty((2, m, 4))))
-            arc_cosine_fields(W, weights, teacher, np.ones(30), *results[-1])
+            ArcCosineSums(m, teacher, np.ones(30)).add_up(W, weights, *results[-1])
     for other in results[1:]:
         for one, same in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, same)

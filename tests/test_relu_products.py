@@ -5,7 +5,7 @@ import pytest
 
 import particleflow as pf
 from particleflow.jit import jit
-from particleflow.lanes import add, load, multiply_add, positive, ramp, spread, store, width, zeros
+from particleflow.lanes import add, load, multiply_add, pick, positive, ramp, spread, store, width, zeros
 from particleflow.models import relu_products
 
 
@@ -121,7 +121,7 @@ def test_lanes():
         zero = zeros(16)
         one, two = load(x, 1, zero), load(y, 0, zero)
         store(ramp(multiply_add(one, two, spread(0.5, zero))), out, 3)
-        store(add(one, two), out, 19)
+        store(add(one, pick(x, 2, zero)), out, 19)
         return positive(one), width(one)
 
     rng = np.random.default_rng(0)
@@ -129,7 +129,7 @@ def test_lanes():
     x[4] = np.nan
     bits, lanes = evaluate(x, y, out)
     np.testing.assert_allclose(out[3:19], np.maximum(x[1:] * y + 0.5, 0), rtol=1e-15)
-    np.testing.assert_array_equal(out[19:35], x[1:] + y)
+    np.testing.assert_array_equal(out[19:35], x[1:] + x[2])
     assert [(bits >> q) & 1 for q in range(16)] == list(x[1:] > 0)
     assert lanes == 16
     assert out[:3].max() == out[35] == 0

@@ -17,7 +17,7 @@ from numba import config
 
 from particleflow.activations import RELU
 from particleflow.jit import jit
-from particleflow.lanes import add, load, multiply_add, spread, store, width, zeros
+from particleflow.lanes import add, aligned, load, multiply_add, spread, store, width, zeros
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.threads import pieces, share
 
@@ -163,14 +163,6 @@ class ReluDrift:
         bits = self.bits[: (last - first) * len(self.sums) // self.m]
         self._panels.forward(self._read_out, some, f, bits)
         return bits
-
-
-def aligned(shape):
-    """Return zeros that begin at a line of the cache: vectors of 64 bytes then lie in one line each."""
-    size = int(np.prod(shape)) * 8
-    memory = np.zeros(size + 64, dtype=np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(np.float64).reshape(shape)
 
 
 @jit
