@@ -48,7 +48,7 @@ class JournaledFile:
             raise BlockingIOError(f"{str(path)!r} is in use by another process")
         self._position = 0
         self._end = self._size = os.fstat(self._file.fileno()).st_size
-        self._changes = []  # (offset, bytes), in the order in which they were made
+        self._changes = {}  # (offset, length) -> bytes, in the order in which they were made
         self._abandoned, self._error = False, None
 
     def commit(self):
@@ -65,7 +65,7 @@ class JournaledFile:
         if self._abandoned:
             return
         if self._changes or self._size < self._end:
-            entries = b"".join(_ENTRY.pack(at, len(data)) + data for at, data in self._changes)
+            entries = b"".join(part for place, data in self._changes.items() for part in (_ENTRY.pack(*place), data))
             journal = _journal_of(self.path)
             header = _HEADER.pack(self._size, len(entries), zlib.crc32(entries))
             try:
@@ -76,7 +76,7 @@ class JournaledFile:
             _apply(self._file, entries, self._size)
             self._stamp()
             journal.unlink()
-        self._changes, self._end = [], self._size
+        self._changes, self._end = {}, self._size
 
     def _stamp(self):
         """Set the time of the last change exactly: the system's clock may not tell two commits apart, readers must."""
@@ -117,7 +117,7 @@ class JournaledFile:
         view[:count] = bytes(count)
         self._file.seek(start)
         self._file.readinto(view[:count])
-        for at, data in self._changes:
+        for (at, _), data in self._changes.items():
             low, high = max(start, at), min(start + count, at + len(data))
             if low < high:
                 view[low - start : high - start] = data[low - at : high - at]
@@ -137,9 +137,9 @@ class JournaledFile:
         return len(data)
 
     def _change(self, at, data):
-        end = at + len(data)
-        kept = [(start, old) for start, old in self._changes if start < at or start + len(old) > end]
-        self._changes = [*kept, (at, data)]
+        place = at, len(data)
+        self._changes.pop(place, None)  # to be the last
+        self._changes[place] = data
 
     def _append(self, at, data):
         try:

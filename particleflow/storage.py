@@ -17,7 +17,7 @@ import numpy as np
 
 import particleflow
 from particleflow.errors import InvalidInput, TrajectoryError
-from particleflow.hdf5 import LIBVER, append, checksum, create_array, create_file, text_array, write_text
+from particleflow.hdf5 import LIBVER, Growing, Numbers, checksum, create_array, create_file, text_array, write_text
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import JournaledFile, forget
 from particleflow.observers import Observer
@@ -112,7 +112,7 @@ class TrajectoryWriter(Observer):
             _write_running(file.attrs, info, config)
 
     def _open(self):
-        self._disk, self._blocks = JournaledFile(self.path), None
+        self._disk, self._arrays = JournaledFile(self.path), None
         try:
             self._file = h5py.File(self._disk, "r+", libver=LIBVER)
         except BaseException:
@@ -131,17 +131,9 @@ class TrajectoryWriter(Observer):
             self._append_frame(state, observables)
 
     def _append_frame(self, state, observables):
-        file, group = self._file, self._file["observables"]
-        if self._blocks is None:  # looking names up takes HDF5 longer than writing a number
-            self._blocks, self._series, self._times = dict(file["particles"]), dict(group), file["time"]
-        for name, block in self._layout.split(state.theta).items():
-            append(self._blocks[name], block)
-        for name in sorted(observables.keys() - self._series.keys()):
-            self._series[name] = create_array(group, name, ("time",), self._times.shape, fillvalue=np.nan)
-        for name, dataset in self._series.items():
-            append(dataset, state.t if name == "time" else observables.get(name, np.nan))
-        _write_checkpoint(file["checkpoint"], len(self._times), state.memory)
-        append(self._times, state.t)
+        if self._arrays is None:
+            self._arrays = _Arrays(self._file)
+        self._arrays.append(self._layout.split(state.theta), state, observables)
 
     def finish(self, result):
         """Write how the flow ended and close the file."""
@@ -251,23 +243,56 @@ def write_config(file, config):
     dataset.attrs.modify("crc32", np.uint32(checksum(config)))
 
 
-def _write_checkpoint(group, frame, memory):
-    """Store what the integrator knows at a frame, in the slot that the frame before does not use."""
-    slot = group[SLOTS[frame % len(SLOTS)]]
-    for name in COUNTS:
-        slot.attrs.modify(name, memory[name])
-    for name in ARRAYS:
-        value = memory[name]
-        if value is None:
-            continue
-        if name not in slot:
+class _Arrays:
+    """What grows from frame to frame, and the checkpoint; opened once, for looking names up takes HDF5 longer."""
+
+    def __init__(self, file):
+        self._blocks = {name: Growing(block) for name, block in file["particles"].items()}
+        self._observables, self._frames = file["observables"], len(file["time"])
+        self._series = {name: Growing(series) for name, series in self._observables.items()}
+        self._time = Growing(file["time"])
+        self._slots = [_Slot(file["checkpoint"][name]) for name in SLOTS]
+
+    def append(self, blocks, state, observables):
+        """Append a frame and what was measured there."""
+        for name, block in blocks.items():
+            self._blocks[name].append(block)
+        for name in sorted(observables.keys() - self._series.keys()):
+            self._series[name] = self._late(name)
+        for name, series in self._series.items():
+            series.append(state.t if name == "time" else observables.get(name, np.nan))
+        self._slots[self._frames % len(SLOTS)].write(self._frames, state.memory)
+        self._time.append(state.t)
+        self._frames += 1
+
+    def _late(self, name):
+        return Growing(create_array(self._observables, name, ("time",), (self._frames,), fillvalue=np.nan))
+
+
+class _Slot:
+    """A place for what the integrator knows at a frame; the frame before has another."""
+
+    def __init__(self, group):
+        self._group, self._numbers, self._arrays = group, Numbers(group.attrs), dict(group)
+
+    def write(self, frame, memory):
+        """Store it."""
+        for name in COUNTS:
+            self._numbers[name] = memory[name]
+        for name in ARRAYS:
+            if memory[name] is not None:
+                self._write_array(name, memory[name])
+        self._numbers["frame"] = frame
+
+    def _write_array(self, name, value):
+        if name not in self._arrays:
             axes = {"contacts": ("row", "contact"), "moments": ("moment", "particle", "parameter")}[name]
-            create_array(slot, name, axes, np.shape(value), "i8" if name == "contacts" else "f8")
+            create_array(self._group, name, axes, np.shape(value), "i8" if name == "contacts" else "f8")
+            self._arrays = dict(self._group)
         elif name == "contacts":
-            slot["contact"].resize(len(value[0]), axis=0)
-            slot[name].resize(len(value[0]), axis=1)
-        slot[name][...] = value
-    slot.attrs.modify("frame", frame)
+            self._arrays["contact"].resize(len(value[0]), axis=0)
+            self._arrays[name].resize(len(value[0]), axis=1)
+        self._arrays[name][...] = value
 
 
 def _write_header(file, info, config):
