@@ -32,7 +32,7 @@ LIBVER = "v110", "v110"
 
 _FIRST_LIBVER = "v108", "v108"  # later ones do not open a file after a process that wrote it was killed
 _CHECKSUM = {"compression": "gzip", "compression_opts": 0}  # of zlib, which compresses nothing at this level
-_CHUNK_BYTES = _LARGE_FRAME = 2**20
+_CHUNK_BYTES = 2**20
 _GROWTH = 256  # numbers in a chunk of a series: every frame puts one chunk of each into the journal
 _SIGNATURE, _CHECKED_SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 2
 _PATIENCE, _MEMORY = 4.0, 2**31  # s, bytes of address space
@@ -277,7 +277,7 @@ class Growing:
         self._shape, self._origin = tuple(shape), (0,) * len(shape)
         self._memory, self._place = (h5py.h5s.create_simple((1, *shape)) for _ in range(2))
         self._type, self._chunk, self._stream = h5py.h5t.py_create(self._dtype), None, None
-        if self._dtype.itemsize * math.prod(shape) >= _LARGE_FRAME and dataset.chunks[2:] == self._shape[1:]:
+        if self._dtype.itemsize * math.prod(shape) >= _CHUNK_BYTES and dataset.chunks[2:] == self._shape[1:]:
             self._chunk = np.empty(dataset.chunks[1:], self._dtype)
 
     def append(self, values):

@@ -132,8 +132,8 @@ class TrajectoryWriter(Observer):
 
     def _append_frame(self, state, observables):
         if self._arrays is None:
-            self._arrays = _Arrays(self._file)
-        self._arrays.append(self._layout.split(state.theta), state, observables)
+            self._arrays = _Arrays(self._file, self._layout)
+        self._arrays.append(state, observables)
 
     def finish(self, result):
         """Write how the flow ended and close the file."""
@@ -244,18 +244,18 @@ def write_config(file, config):
 
 
 class _Arrays:
-    """What grows from frame to frame, and the checkpoint; opened once, for looking names up takes HDF5 longer."""
+    """What a frame is written to: it is looked up once."""
 
-    def __init__(self, file):
-        self._blocks = {name: Growing(block) for name, block in file["particles"].items()}
+    def __init__(self, file, layout):
+        self._layout, self._blocks = layout, {name: Growing(file["particles"][name]) for name in layout.names}
         self._observables, self._frames = file["observables"], len(file["time"])
         self._series = {name: Growing(series) for name, series in self._observables.items()}
         self._time = Growing(file["time"])
         self._slots = [_Slot(file["checkpoint"][name]) for name in SLOTS]
 
-    def append(self, blocks, state, observables):
+    def append(self, state, observables):
         """Append a frame and what was measured there."""
-        for name, block in blocks.items():
+        for name, block in self._layout.split(state.theta).items():
             self._blocks[name].append(block)
         for name in sorted(observables.keys() - self._series.keys()):
             self._series[name] = self._late(name)

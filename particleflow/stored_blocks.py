@@ -1,7 +1,7 @@
 """Bytes as zlib has them at level 0: in blocks that are not compressed (RFC 1951), with their Adler-32 (RFC 1950).
 
-The checksum is a sum of bytes and a sum of those sums, both mod 65521. Over a short piece neither leaves 32 bits, so that
-it is taken in vector registers while the piece is copied: in a third of the time that zlib's own takes.
+The checksum is a sum of bytes and a sum of those sums, both mod 65521. Over a short piece neither leaves 32 bits, so
+that vector registers take them while the piece is copied.
 """
 
 import numpy as np

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "particleflow"
 LEVELS = (
     ("errors", "jit", "lanes", "prefetching", "threads", "toml", "wording"),
-    ("hdf5", "panel_products", "values"),
+    ("hdf5", "panel_products", "stored_blocks", "values"),
     (
         "measure",
         "journal",

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zlib
 from pathlib import Path
 
 import h5py
@@ -204,6 +205,13 @@ def test_large_clouds_are_stored_in_several_chunks(tmp_path, monkeypatch):
     result = pf.solve(*problem(), 1.0, frames=3, file=tmp_path / "run.h5")
     with pf.open(tmp_path / "run.h5") as trajectory:
         np.testing.assert_array_equal(trajectory.particles(-1).particles, result.measure.particles)
+    with h5py.File(tmp_path / "run.h5", "r") as file:
+        block = file["particles/w"].id
+        chunks = [block.get_chunk_info(k) for k in range(block.get_num_chunks())]
+        assert [chunk.chunk_offset for chunk in chunks[:3]] == [(0, 0, 0), (0, 4, 0), (1, 0, 0)]  # the second has 1 row
+        for chunk in chunks:
+            assert chunk.filter_mask == 0
+            assert len(zlib.decompress(block.read_direct_chunk(chunk.chunk_offset)[1])) == 4 * D * 8
 
 
 def test_observables_of_the_user_are_stored_even_if_they_come_late(tmp_path):
