@@ -331,7 +331,8 @@ def _chunk(axes, shape, dtype):
     for axis, length in reversed(list(zip(axes, shape, strict=True))):
         if axis in GROWING:
             length = 1 if axis == "time" and len(axes) > 1 else _GROWTH
-        chunk = (max(1, min(length, room)), *chunk)
+        count = -(-length // max(1, room))
+        chunk = (-(-length // count), *chunk)  # equal parts: the last one is padded
         room //= chunk[0]
     return chunk
 

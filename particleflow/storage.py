@@ -289,7 +289,7 @@ class _Slot:
             axes = {"contacts": ("row", "contact"), "moments": ("moment", "particle", "parameter")}[name]
             create_array(self._group, name, axes, np.shape(value), "i8" if name == "contacts" else "f8")
             self._arrays = dict(self._group)
-        elif name == "contacts":
+        elif name == "contacts" and self._arrays[name].shape != np.shape(value):
             self._arrays["contact"].resize(len(value[0]), axis=0)
             self._arrays[name].resize(len(value[0]), axis=1)
         self._arrays[name][...] = value

@@ -26,8 +26,9 @@ def stored(data, stream):
     for start in range(0, total, _BLOCK):
         end = min(start + _BLOCK, total)
         stream[at] = end == total
-        _put(stream, at + 1, (end - start) & 0xFF, (end - start) >> 8)
-        _put(stream, at + 3, (start - end - 1) & 0xFF, (start - end - 1) >> 8)
+        length = end - start
+        _put(stream, at + 1, length, length >> 8)
+        _put(stream, at + 3, ~length, ~length >> 8)
         at += _HEADER
         for first in range(start, end, _PIECE):
             count = min(_PIECE, end - first)
@@ -35,8 +36,8 @@ def stored(data, stream):
             b = (b + count * (a + plain) - weighted) % _PRIME
             a = (a + plain) % _PRIME
             at += count
-    _put(stream, at, b >> 8, b & 0xFF)
-    _put(stream, at + 2, a >> 8, a & 0xFF)
+    _put(stream, at, b >> 8, b)
+    _put(stream, at + 2, a >> 8, a)
 
 
 @jit
@@ -53,4 +54,5 @@ def _copy(piece, out):
 
 @jit
 def _put(stream, at, first, second):
+    """Set two bytes to the last bits of two numbers."""
     stream[at], stream[at + 1] = first & 0xFF, second & 0xFF
