@@ -208,7 +208,8 @@ def test_large_clouds_are_stored_in_several_chunks(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "run.h5", "r") as file:
         block = file["particles/w"].id
         chunks = [block.get_chunk_info(k) for k in range(block.get_num_chunks())]
-        assert [chunk.chunk_offset for chunk in chunks[:3]] == [(0, 0, 0), (0, 3, 0), (1, 0, 0)]  # the second has 2 rows
+        offsets = [chunk.chunk_offset for chunk in chunks[:3]]
+        assert offsets == [(0, 0, 0), (0, 3, 0), (1, 0, 0)]  # of 3 and 2 rows
         for chunk in chunks:
             assert chunk.filter_mask == 0
             assert len(zlib.decompress(block.read_direct_chunk(chunk.chunk_offset)[1])) == 3 * D * 8
