@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import particleflow as pf
 from particleflow.losses import LOSSES
-from particleflow.models.plane import SortedPlane, angular_order, find_range, predict
+from particleflow.models.plane import predict
+from particleflow.models.plane_kinks import KinkCircle, angular_order, find_cell
 from particleflow.models.plane_sliding import PlaneSlidingVelocity
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import REGULARIZERS
@@ -87,18 +88,20 @@ def test_ranges_against_sums_over_all_pairs(kind, n, m, exponent, loss, regulari
     kind=st.sampled_from(["general", "lattice", "bias", "twins"]),
     seed=st.integers(0, 10**6),
 )
-def test_ranges_found_from_anywhere(n, kind, seed):
-    """The range of a particle is what a look at every input gives, wherever the search sets out from."""
+def test_cells_found_from_anywhere(n, kind, seed):
+    """What is active in the cell of a neuron is what a look at every input gives, wherever the search sets out from."""
     rng = np.random.default_rng(seed)
     X, theta = draw(kind, max(n, 1), 9, rng)
-    plane = SortedPlane(X[:n])
-    circle = plane.axes[4]
+    X = X[:n]
+    circle = KinkCircle(X)
+    X = X[circle.order]
     for w0, w1 in theta[:, 1:]:
-        active = np.flatnonzero(w0 * plane.table[:circle, 0] + w1 * plane.table[:circle, 1] > 0)
-        for start in rng.integers(0, circle, (4, 2)):
-            begin, end = find_range(plane.table, plane.axes, *start, w0, w1)
-            inside = np.arange(begin, end if begin <= end else end + circle) % circle
-            np.testing.assert_array_equal(np.sort(inside), active)
+        for row in rng.integers(0, circle.count + 1, 4):
+            cell = find_cell(circle.table, circle.owner, circle.guide, row, w0, w1)
+            ends = np.stack([circle.enters, circle.leaves]).astype(int)
+            enter, leave = (cell - ends) % max(circle.count, 1)  # how long ago
+            active = (enter < leave) & (ends[0] < circle.count) & (cell < circle.count)
+            np.testing.assert_array_equal(active, w0 * X[:, 0] + w1 * X[:, 1] > 0)
 
 
 def test_angles_keep_their_digits_near_every_axis():
