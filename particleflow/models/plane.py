@@ -68,17 +68,16 @@ class PlaneSums:
 
     def add_up(self, theta):
         """Take the particles (m, 3) and fill values and bases."""
-        places = self.places()
-        share(
-            lambda table, first, last: scatter(*places, theta, first, last, self.sums[table]),
-            numbered(self.particles),
-        )
-        share(
-            lambda piece, first, last: sweep(
-                self.circle.table, self.sums, first, last, self.values, self.bases[piece + 1]
-            ),
-            numbered(self.kinks),
-        )
+        table, owner, guide, cells = self.places()
+
+        def scatter_piece(number, first, last):
+            scatter(table, owner, guide, cells[first : last + AHEAD], theta[first:last], self.sums[number])
+
+        def sweep_piece(number, first, last):
+            sweep(table[first:last], self.sums[:, first:last], self.values[first:last], self.bases[number + 1])
+
+        share(scatter_piece, numbered(self.particles))
+        share(sweep_piece, numbered(self.kinks))
         accumulate(self.bases)
 
     def places(self):
@@ -86,8 +85,8 @@ class PlaneSums:
         return self.circle.table, self.circle.owner, self.circle.guide, self.cells
 
     def outputs(self):
-        """Return how kernels find the outputs: table of the circle, its rows of the inputs, values and bases."""
-        return self.circle.table, self.circle.enters, self.circle.leaves, self.values, self.bases
+        """Return how kernels find outputs: table of the circle, values and bases."""
+        return self.circle.table, self.values, self.bases
 
 
 class PlaneVelocity:
@@ -119,7 +118,7 @@ class PlaneVelocity:
         self.residuals, self._targets = np.zeros(len(y)), y[circle.order]
         self._slopes, self._bases = aligned((circle.count + 1, 2)), np.zeros(self.sums.bases.shape)
         self._data, self._particles = pieces(len(y), _DATA), pieces(m, _PARTICLES)
-        self._risks, self._means = np.zeros((len(self._data), 3)), np.zeros((len(self._particles), 1))
+        self._risks, self._values = np.zeros((len(self._data), 3)), np.zeros(len(self._particles))
         self._alone = max(len(self.sums.kinks), len(self._data), len(self._particles)) == 1
 
     def __call__(self, theta, out):
@@ -128,45 +127,43 @@ class PlaneVelocity:
         return {"risk": risk, "regularization": 2.0 * self._regularizer[1] * total / len(theta)}
 
     def _step(self, theta, out):
-        sums = self.sums
-        data = self._targets, self.residuals
+        sums, circle = self.sums, self.sums.circle
+        inputs = circle.enters, circle.leaves, self._targets, self.residuals
         slopes = self._slopes, self._bases
-        places, outputs = sums.places(), sums.outputs()[1:]
-        return step(self._loss, *self._regularizer, *places, sums.sums, *outputs, *data, *slopes, theta, out)
+        codes = self._loss, *self._regularizer
+        return step(*codes, *sums.places(), sums.sums, sums.values, sums.bases, *inputs, *slopes, theta, out)
 
     def _share(self, theta, out):
-        sums, m = self.sums, len(theta)
-        circle = sums.circle
+        sums, circle, m, n = self.sums, self.sums.circle, len(theta), len(self._targets)
+
+        def residuals_piece(number, first, last):
+            rows = circle.enters[first:last], circle.leaves[first:last]
+            data = self._targets[first:last], self.residuals[first:last]
+            fill_residuals(self._loss, *sums.outputs(), *rows, m, n, *data, self._risks[number])
+
+        def slopes_piece(number, first, last):
+            rows = circle.table[first:last], circle.owner[first:last]
+            integrate(*rows, self.residuals, self._slopes[first:last], self._bases[number + 1])
+
+        def gather_piece(number, first, last):
+            particles = sums.cells[first : last + AHEAD], theta[first:last], out[first:last]
+            self._values[number] = gather(*self._regularizer, self._slopes, self._bases, *particles)
+
         sums.add_up(theta)
-        outputs = sums.outputs()
-        share(
-            lambda piece, first, last: fill_residuals(
-                self._loss, *outputs, 1.0 / m, self._targets, self.residuals, first, last, self._risks[piece]
-            ),
-            numbered(self._data),
-        )
-        share(
-            lambda piece, first, last: integrate(
-                circle.table, circle.owner, self.residuals, first, last, self._slopes, self._bases[piece + 1]
-            ),
-            numbered(sums.kinks),
-        )
+        share(residuals_piece, numbered(self._data))
+        share(slopes_piece, numbered(sums.kinks))
         close(self._risks, self._slopes, self._bases)
-        share(
-            lambda piece, first, last: gather(
-                *self._regularizer, self._slopes, self._bases, sums.cells, theta, out, first, last, self._means[piece]
-            ),
-            numbered(self._particles),
-        )
-        return float(self._risks[:, 0].sum()), float(self._means.sum())
+        share(gather_piece, numbered(self._particles))
+        return float(self._risks[:, 0].sum()), float(self._values.sum())
 
 
 def predict(theta, X):
     """Return f(x_j) = (1/m) Σ_i a_i max(⟨w_i, x_j⟩, 0) for particles (m, 3) and inputs (n, 2), shape (n,)."""
     sums, f, sorted_f = PlaneSums(X, len(theta)), np.empty(len(X)), np.empty(len(X))
+    circle = sums.circle
     sums.add_up(theta)
-    fill_outputs(*sums.outputs(), 1.0 / len(theta), 0, sorted_f)
-    f[sums.circle.order] = sorted_f
+    fill_outputs(*sums.outputs(), circle.enters, circle.leaves, 1.0 / len(theta), sorted_f)
+    f[circle.order] = sorted_f
     return f
 
 
@@ -177,48 +174,47 @@ def numbered(some):
 
 @jit
 def step(
-    loss, regularizer, weight, table, owner, guide, cells, sums, enters, leaves, values, bases, targets, residuals,
+    loss, regularizer, weight, table, owner, guide, cells, sums, values, bases, enters, leaves, targets, residuals,
     slopes, slope_bases, theta, out,
 ):  # fmt: skip
     """Do all that a step does, in one piece; return the risk and Σ V. See `PlaneVelocity`."""
     m, n, count = theta.shape[0], targets.size, table.shape[0] - 2
-    risks, mean = np.empty((1, 3)), np.empty(1)
-    scatter(table, owner, guide, cells, theta, 0, m, sums[0])
-    sweep(table, sums, 0, count, values, bases[1])
-    fill_residuals(loss, table, enters, leaves, values, bases, 1.0 / m, targets, residuals, 0, n, risks[0])
-    integrate(table, owner, residuals, 0, count, slopes, slope_bases[1])
+    risks = np.empty((1, 3))
+    scatter(table, owner, guide, cells, theta, sums[0])
+    sweep(table, sums, values[:count], bases[1])
+    fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, residuals, risks[0])
+    integrate(table, owner, residuals, slopes[:count], slope_bases[1])
     close(risks, slopes, slope_bases)
-    gather(regularizer, weight, slopes, slope_bases, cells, theta, out, 0, m, mean)
-    return risks[0, 0], mean[0]
+    return risks[0, 0], gather(regularizer, weight, slopes, slope_bases, cells, theta, out)
 
 
 @jit
-def scatter(table, owner, guide, cells, theta, first, last, sums):
-    """Bring the cells of the particles first, …, last − 1 up to date and add a w to them in `sums`."""
+def scatter(table, owner, guide, cells, theta, sums):
+    """Bring the cells of particles up to date and add a w to them in `sums`."""
     far = table.shape[0] >= _FAR
     moved, rows = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
-    for start in range(first, last, _BLOCK):
-        stop = min(start + _BLOCK, last)
+    for start in range(0, theta.shape[0], _BLOCK):
+        block = theta[start : start + _BLOCK]
+        at = cells[start : start + _BLOCK + AHEAD]
         count = 0
-        for i in range(start, stop):
+        for i in range(block.shape[0]):
             if far:
-                ahead = cells[i + AHEAD]
-                prefetch(table, ahead)
-                prefetch(table, ahead + 1)
-                prefetch(sums, ahead)
+                prefetch(table, at[i + AHEAD])
+                prefetch(table, at[i + AHEAD] + 1)
+                prefetch(sums, at[i + AHEAD])
             moved[count] = i
-            count += 0 if is_cell(table, cells[i], theta[i, 1], theta[i, 2]) else 1
+            count += 0 if is_cell(table, at[i], block[i, 1], block[i, 2]) else 1
         if count > 0:
-            _find(table, owner, guide, cells, theta, moved[:count], rows)
-        for i in range(start, stop):
-            cell, a = cells[i], theta[i, 0]
-            sums[cell, 0] += a * theta[i, 1]
-            sums[cell, 1] += a * theta[i, 2]
+            _find(table, owner, guide, at, block, moved[:count], rows)
+        for i in range(block.shape[0]):
+            cell, a = at[i], block[i, 0]
+            sums[cell, 0] += a * block[i, 1]
+            sums[cell, 1] += a * block[i, 2]
 
 
 @jit
 def _find(table, owner, guide, cells, theta, moved, rows):
-    """Find the cells of the particles that moved; each of the three accesses is asked for while others wait."""
+    """Find the cells of the particles that moved; what they need is asked for while others are on their way."""
     far = table.shape[0] >= _FAR
     for k in range(moved.size):
         rows[k] = part_of(guide, theta[moved[k], 1], theta[moved[k], 2])
@@ -235,27 +231,30 @@ def _find(table, owner, guide, cells, theta, moved, rows):
 
 
 @jit
-def sweep(table, sums, first, last, values, total):
+def sweep(table, sums, values, total):
     """Fill values with the products of rows and prefix sums of `sums`, which is used up; total (2,) with all of it."""
-    sum0, sum1 = 0.0, 0.0
-    for start in range(first, last, _BLOCK):
-        stop = min(start + _BLOCK, last)
+    whole0, whole1 = 0.0, 0.0
+    for start in range(0, values.size, _BLOCK):
+        rows, products = table[start : start + _BLOCK], values[start : start + _BLOCK]
+        own = sums[0, start : start + _BLOCK]
         for k in range(1, sums.shape[0]):
-            for row in range(start, stop):
-                for i in range(2):
-                    sums[0, row, i] += sums[k, row, i]
-                    sums[k, row, i] = 0.0
+            others = sums[k, start : start + _BLOCK]
+            for i in range(products.size):
+                own[i, 0] += others[i, 0]
+                own[i, 1] += others[i, 1]
+                others[i, 0] = 0.0
+                others[i, 1] = 0.0
         # from the sum before the block on: that keeps the rounding errors of long sums small
-        part0, part1 = 0.0, 0.0
-        for row in range(start, stop):
-            values[row] = (sum0 + part0) * table[row, 0] + (sum1 + part1) * table[row, 1]
-            part0 += sums[0, row, 0]
-            part1 += sums[0, row, 1]
-            sums[0, row, 0] = 0.0
-            sums[0, row, 1] = 0.0
-        sum0 += part0
-        sum1 += part1
-    total[0], total[1] = sum0, sum1
+        sum0, sum1 = 0.0, 0.0
+        for i in range(products.size):
+            products[i] = (whole0 + sum0) * rows[i, 0] + (whole1 + sum1) * rows[i, 1]
+            sum0 += own[i, 0]
+            sum1 += own[i, 1]
+            own[i, 0] = 0.0
+            own[i, 1] = 0.0
+        whole0 += sum0
+        whole1 += sum1
+    total[0], total[1] = whole0, whole1
 
 
 @jit
@@ -267,72 +266,69 @@ def accumulate(bases):
 
 
 @jit
-def fill_outputs(table, enters, leaves, values, bases, scale, first, f):
-    """Fill f with the outputs at the data first, first + 1, …, in the order of the circle."""
+def fill_outputs(table, values, bases, enters, leaves, scale, f):
+    """Fill f with the outputs at inputs of which these are the rows."""
     whole0, whole1 = bases[-1, 0], bases[-1, 1]
-    for i in range(f.size):
-        enter, leave = enters[first + i], leaves[first + i]
+    for j in range(f.size):
+        enter, leave = enters[j], leaves[j]
         before, behind = enter >> _SHIFT, leave >> _SHIFT
         around = 1.0 if leave < enter else 0.0
         base0 = bases[behind, 0] - bases[before, 0] + around * whole0
         base1 = bases[behind, 1] - bases[before, 1] + around * whole1
-        own = base0 * table[enter, 0] + base1 * table[enter, 1]
-        f[i] = (own - (values[leave] + values[enter])) * scale
+        f[j] = (base0 * table[enter, 0] + base1 * table[enter, 1] - (values[leave] + values[enter])) * scale
 
 
 @jit
-def fill_residuals(loss, table, enters, leaves, values, bases, scale, targets, residuals, first, last, parts):
-    """Fill residuals with ½ℓ'_j / n; parts (3,) with the share in the risk, and in Σ r x over what is active in cell 0."""
+def fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, residuals, parts):
+    """Fill residuals with ½ℓ'_j / n; parts (3,) with the share in the risk, and in v in the cell before the first row."""
     f = np.empty(_BLOCK)
-    share = 1.0 / targets.size
-    risk, slope0, slope1 = 0.0, 0.0, 0.0
-    for start in range(first, last, _BLOCK):
-        count = min(_BLOCK, last - start)
-        r, y = residuals[start : start + count], targets[start : start + count]
-        fill_outputs(table, enters, leaves, values, bases, scale, start, f[:count])
-        loss_values(loss, f[:count], y, r)
-        part, part0, part1 = 0.0, 0.0, 0.0
-        for i in range(count):
-            part += r[i]
-        half_derivatives(loss, f[:count], y, r)
-        for i in range(count):
-            r[i] *= share
-            enter = enters[start + i]
-            around = r[i] if leaves[start + i] < enter else 0.0
-            part0 += around * table[enter, 0]
-            part1 += around * table[enter, 1]
-        risk += share * part
-        slope0 += part0
-        slope1 += part1
-    parts[0], parts[1], parts[2] = risk, slope0, slope1
+    parts[:] = 0.0
+    for start in range(0, targets.size, _BLOCK):
+        some = slice(start, start + _BLOCK)
+        r, y, entering, leaving = residuals[some], targets[some], enters[some], leaves[some]
+        outputs = f[: r.size]
+        fill_outputs(table, values, bases, entering, leaving, 1.0 / m, outputs)
+        loss_values(loss, outputs, y, r)
+        risk, v0, v1 = 0.0, 0.0, 0.0
+        for j in range(r.size):
+            risk += r[j]
+        half_derivatives(loss, outputs, y, r)
+        for j in range(r.size):
+            r[j] /= n
+            active = r[j] if leaving[j] < entering[j] else 0.0
+            v0 += active * table[entering[j], 0]
+            v1 += active * table[entering[j], 1]
+        parts[0] += risk / n
+        parts[1] += v0
+        parts[2] += v1
 
 
 @jit
-def integrate(table, owner, residuals, first, last, slopes, total):
-    """Fill slopes with the prefix sums of r x, behind the kinks first, …, last − 1; total (2,) with all of it."""
-    sum0, sum1 = 0.0, 0.0
-    for start in range(first, last, _BLOCK):
-        part0, part1 = 0.0, 0.0
-        for row in range(start, min(start + _BLOCK, last)):
-            j = owner[row]
-            r = residuals[j if j >= 0 else ~j]
-            part0 += r * table[row, 0]
-            part1 += r * table[row, 1]
-            slopes[row, 0] = sum0 + part0
-            slopes[row, 1] = sum1 + part1
-        sum0 += part0
-        sum1 += part1
-    total[0], total[1] = sum0, sum1
+def integrate(table, owner, residuals, slopes, total):
+    """Fill slopes with the prefix sums of r x, each row with its own; total (2,) with all of it."""
+    whole0, whole1 = 0.0, 0.0
+    for start in range(0, slopes.shape[0], _BLOCK):
+        rows, owners = table[start : start + _BLOCK], owner[start : start + _BLOCK]
+        block = slopes[start : start + _BLOCK]
+        sum0, sum1 = 0.0, 0.0
+        for i in range(block.shape[0]):
+            r = residuals[np.uint32(owners[i] ^ (owners[i] >> 31))]
+            sum0 += r * rows[i, 0]
+            sum1 += r * rows[i, 1]
+            block[i, 0] = whole0 + sum0
+            block[i, 1] = whole1 + sum1
+        whole0 += sum0
+        whole1 += sum1
+    total[0], total[1] = whole0, whole1
 
 
 @jit
 def close(risks, slopes, bases):
-    """Finish what pieces of the data and of the circle have found: v in cell 0 is the first base, 0 is v of w = 0."""
+    """Put together what pieces of the data and of the circle have found: bases of v, and v = 0 where w = 0."""
     bases[0, 0], bases[0, 1] = 0.0, 0.0
     for piece in range(risks.shape[0]):
         bases[0, 0] += risks[piece, 1]
         bases[0, 1] += risks[piece, 2]
-    # cell 0 lies behind the kink 0, by which the data active on both sides of the first axis are told
     accumulate(bases)
     nowhere = slopes.shape[0] - 1
     for k in range(2):
@@ -340,22 +336,24 @@ def close(risks, slopes, bases):
 
 
 @jit
-def gather(regularizer, weight, slopes, bases, cells, theta, out, first, last, mean):
-    """Fill out with −(⟨w, v⟩, a v) − λ/2 ∇V for the particles first, …, last − 1; mean (1,) with the sum of their V."""
+def gather(regularizer, weight, slopes, bases, cells, theta, out):
+    """Fill out with −(⟨w, v⟩, a v) − λ/2 ∇V; return Σ V."""
     far = slopes.shape[0] >= _FAR
     total = 0.0
-    for i in range(first, last):
-        if far:
-            prefetch(slopes, cells[i + AHEAD])
-        cell = cells[i]
-        piece = cell >> _SHIFT
-        out[i, 1] = slopes[cell, 0] + bases[piece, 0]
-        out[i, 2] = slopes[cell, 1] + bases[piece, 1]
-    for i in range(first, last):
-        a, w0, w1, v0, v1 = theta[i, 0], theta[i, 1], theta[i, 2], out[i, 1], out[i, 2]
-        value, along_a, along_w = pull(regularizer, a, w0 * w0 + w1 * w1, weight)
-        out[i, 0] = -(w0 * v0 + w1 * v1) - along_a
-        out[i, 1] = -a * v0 - along_w * w0
-        out[i, 2] = -a * v1 - along_w * w1
-        total += value
-    mean[0] = total
+    for start in range(0, theta.shape[0], _BLOCK):
+        cloud, block = theta[start : start + _BLOCK], out[start : start + _BLOCK]
+        at = cells[start : start + _BLOCK + AHEAD]
+        for i in range(cloud.shape[0]):
+            if far:
+                prefetch(slopes, at[i + AHEAD])
+            piece = at[i] >> _SHIFT
+            block[i, 1] = slopes[at[i], 0] + bases[piece, 0]
+            block[i, 2] = slopes[at[i], 1] + bases[piece, 1]
+        for i in range(cloud.shape[0]):
+            a, w0, w1, v0, v1 = cloud[i, 0], cloud[i, 1], cloud[i, 2], block[i, 1], block[i, 2]
+            value, along_a, along_w = pull(regularizer, a, w0 * w0 + w1 * w1, weight)
+            block[i, 0] = -(w0 * v0 + w1 * v1) - along_a
+            block[i, 1] = -a * v0 - along_w * w0
+            block[i, 2] = -a * v1 - along_w * w1
+            total += value
+    return total
