@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import particleflow as pf
 from particleflow.losses import LOSSES
 from particleflow.models.plane import predict
-from particleflow.models.plane_kinks import KinkCircle, angular_order, find_cell
+from particleflow.models.plane_kinks import KinkCircle, angular_order, find_cell, part_of
 from particleflow.models.plane_sliding import PlaneSlidingVelocity
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import REGULARIZERS
@@ -96,9 +96,11 @@ def test_cells_found_from_anywhere(n, kind, seed):
     circle = KinkCircle(X)
     X = X[circle.order]
     for w0, w1 in theta[:, 1:]:
-        for row in rng.integers(0, circle.count + 1, 4):
-            cell = find_cell(circle.table, circle.owner, circle.guide, row, w0, w1)
-            ends = np.stack([circle.enters, circle.leaves]).astype(int)
+        quarter = len(circle.guide) // 4
+        quadrant = part_of(circle.guide, w0, w1) // quarter
+        for part in quadrant * quarter + rng.integers(0, quarter, 4):
+            cell = find_cell(circle.table, circle.owner, circle.guide, part, w0, w1)
+            ends = circle.rows.astype(int)
             enter, leave = (cell - ends) % max(circle.count, 1)  # how long ago
             active = (enter < leave) & (ends[0] < circle.count) & (cell < circle.count)
             np.testing.assert_array_equal(active, w0 * X[:, 0] + w1 * X[:, 1] > 0)

@@ -24,9 +24,9 @@ from particleflow.regularizers import pull
 from particleflow.threads import pieces, share
 
 _BLOCK = 256
-# Kinks, particles and data of a piece; of what is not more than one piece, a step is one call.
+# Kinks of a piece of the circle, and most particles or data of a piece.
 _SHIFT = 15
-_KINKS, _PARTICLES, _DATA = 1 << _SHIFT, 1 << 14, 1 << 14
+_KINKS, _MOST = 1 << _SHIFT, 1 << 15
 # Most tables of sums that particles are added to, each in a piece of its own.
 _TABLES = 16
 # From so many kinks on, rows are asked for in advance: they are beyond the caches that are near.
@@ -60,7 +60,7 @@ class PlaneSums:
         count = self.circle.count
         self.cells = np.zeros(m + AHEAD, dtype=np.uint32)
         # several tables if they are not much larger than what is added to them
-        tables = min(_TABLES, max(1, -(-2 * m // max(2 * _PARTICLES, len(X)))))
+        tables = min(_TABLES, max(1, -(-2 * m // max(2 * _MOST, len(X)))))
         self.particles = pieces(m, -(-m // tables))
         self.sums = aligned((tables, count + 1, 2))
         self.kinks = pieces(count, _KINKS) or [(0, 0)]
@@ -115,44 +115,42 @@ class PlaneVelocity:
         self.sums = PlaneSums(X, m)
         circle = self.sums.circle
         self._loss, self._regularizer = loss, (regularizer, weight)
-        self.residuals, self._targets = np.zeros(len(y)), y[circle.order]
-        self._slopes, self._bases = aligned((circle.count + 1, 2)), np.zeros(self.sums.bases.shape)
-        self._data, self._particles = pieces(len(y), _DATA), pieces(m, _PARTICLES)
-        self._risks, self._values = np.zeros((len(self._data), 3)), np.zeros(len(self._particles))
-        self._alone = max(len(self.sums.kinks), len(self._data), len(self._particles)) == 1
+        self._data = np.stack([y[circle.order], np.zeros(len(y))])
+        self.residuals = self._data[1]
+        self._slopes, self._bases = aligned((circle.count + 1, 2)), np.zeros((2, len(self.sums.kinks) + 1, 2))
+        self._inputs, self._particles = even_pieces(len(y), _MOST), even_pieces(m, _MOST)
+        self._risks, self._values = np.zeros((len(self._inputs), 3)), np.zeros(len(self._particles))
+        self._whole = None
+        if max(len(self.sums.kinks), len(self._inputs), len(self._particles)) == 1:
+            # as few arrays as possible: each costs a tenth of a microsecond
+            arrays = self.sums.sums, self.sums.values, self._bases, circle.rows, self._data, self._slopes
+            self._whole = loss, *self._regularizer, *self.sums.places(), *arrays
 
     def __call__(self, theta, out):
         """Fill out (m, 3) with −∇G(θ_i); return the parts of the energy."""
-        risk, total = (self._step if self._alone else self._share)(theta, out)
+        risk, total = step(*self._whole, theta, out) if self._whole else self._share(theta, out)
         return {"risk": risk, "regularization": 2.0 * self._regularizer[1] * total / len(theta)}
 
-    def _step(self, theta, out):
-        sums, circle = self.sums, self.sums.circle
-        inputs = circle.enters, circle.leaves, self._targets, self.residuals
-        slopes = self._slopes, self._bases
-        codes = self._loss, *self._regularizer
-        return step(*codes, *sums.places(), sums.sums, sums.values, sums.bases, *inputs, *slopes, theta, out)
-
     def _share(self, theta, out):
-        sums, circle, m, n = self.sums, self.sums.circle, len(theta), len(self._targets)
+        sums, circle, (targets, residuals) = self.sums, self.sums.circle, self._data
+        (enters, leaves), bases, m, n = circle.rows, self._bases[1], len(theta), len(targets)
 
         def residuals_piece(number, first, last):
-            rows = circle.enters[first:last], circle.leaves[first:last]
-            data = self._targets[first:last], self.residuals[first:last]
-            fill_residuals(self._loss, *sums.outputs(), *rows, m, n, *data, self._risks[number])
+            some = enters[first:last], leaves[first:last], m, n, targets[first:last], residuals[first:last]
+            fill_residuals(self._loss, *sums.outputs(), *some, self._risks[number])
 
         def slopes_piece(number, first, last):
             rows = circle.table[first:last], circle.owner[first:last]
-            integrate(*rows, self.residuals, self._slopes[first:last], self._bases[number + 1])
+            integrate(*rows, residuals, self._slopes[first:last], bases[number + 1])
 
         def gather_piece(number, first, last):
             particles = sums.cells[first : last + AHEAD], theta[first:last], out[first:last]
-            self._values[number] = gather(*self._regularizer, self._slopes, self._bases, *particles)
+            self._values[number] = gather(*self._regularizer, self._slopes, bases, *particles)
 
         sums.add_up(theta)
-        share(residuals_piece, numbered(self._data))
+        share(residuals_piece, numbered(self._inputs))
         share(slopes_piece, numbered(sums.kinks))
-        close(self._risks, self._slopes, self._bases)
+        close(self._risks, self._slopes, bases)
         share(gather_piece, numbered(self._particles))
         return float(self._risks[:, 0].sum()), float(self._values.sum())
 
@@ -162,9 +160,14 @@ def predict(theta, X):
     sums, f, sorted_f = PlaneSums(X, len(theta)), np.empty(len(X)), np.empty(len(X))
     circle = sums.circle
     sums.add_up(theta)
-    fill_outputs(*sums.outputs(), circle.enters, circle.leaves, 1.0 / len(theta), sorted_f)
+    fill_outputs(*sums.outputs(), *circle.rows, 1.0 / len(theta), sorted_f)
     f[circle.order] = sorted_f
     return f
+
+
+def even_pieces(count, most):
+    """Return an even number of pieces of about equal size, or all at once if that is not more than `most`."""
+    return pieces(count, count if count <= most else -(-count // (2 * -(-count // (2 * most)))))
 
 
 def numbered(some):
@@ -174,25 +177,24 @@ def numbered(some):
 
 @jit
 def step(
-    loss, regularizer, weight, table, owner, guide, cells, sums, values, bases, enters, leaves, targets, residuals,
-    slopes, slope_bases, theta, out,
+    loss, regularizer, weight, table, owner, guide, cells, sums, values, bases, rows, data, slopes, theta, out
 ):  # fmt: skip
     """Do all that a step does, in one piece; return the risk and Σ V. See `PlaneVelocity`."""
-    m, n, count = theta.shape[0], targets.size, table.shape[0] - 2
+    m, n, count = theta.shape[0], data.shape[1], table.shape[0] - 2
     risks = np.empty((1, 3))
     scatter(table, owner, guide, cells, theta, sums[0])
-    sweep(table, sums, values[:count], bases[1])
-    fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, residuals, risks[0])
-    integrate(table, owner, residuals, slopes[:count], slope_bases[1])
-    close(risks, slopes, slope_bases)
-    return risks[0, 0], gather(regularizer, weight, slopes, slope_bases, cells, theta, out)
+    sweep(table, sums, values[:count], bases[0, 1])
+    fill_residuals(loss, table, values, bases[0], rows[0], rows[1], m, n, data[0], data[1], risks[0])
+    integrate(table, owner, data[1], slopes[:count], bases[1, 1])
+    close(risks, slopes, bases[1])
+    return risks[0, 0], gather(regularizer, weight, slopes, bases[1], cells, theta, out)
 
 
 @jit
 def scatter(table, owner, guide, cells, theta, sums):
     """Bring the cells of particles up to date and add a w to them in `sums`."""
     far = table.shape[0] >= _FAR
-    moved, rows = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
+    moved, parts = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
     for start in range(0, theta.shape[0], _BLOCK):
         block = theta[start : start + _BLOCK]
         at = cells[start : start + _BLOCK + AHEAD]
@@ -205,7 +207,7 @@ def scatter(table, owner, guide, cells, theta, sums):
             moved[count] = i
             count += 0 if is_cell(table, at[i], block[i, 1], block[i, 2]) else 1
         if count > 0:
-            _find(table, owner, guide, at, block, moved[:count], rows)
+            _find(table, owner, guide, at, block, moved[:count], parts)
         for i in range(block.shape[0]):
             cell, a = at[i], block[i, 0]
             sums[cell, 0] += a * block[i, 1]
@@ -213,21 +215,21 @@ def scatter(table, owner, guide, cells, theta, sums):
 
 
 @jit
-def _find(table, owner, guide, cells, theta, moved, rows):
+def _find(table, owner, guide, cells, theta, moved, parts):
     """Find the cells of the particles that moved; what they need is asked for while others are on their way."""
     far = table.shape[0] >= _FAR
     for k in range(moved.size):
-        rows[k] = part_of(guide, theta[moved[k], 1], theta[moved[k], 2])
+        parts[k] = part_of(guide, theta[moved[k], 1], theta[moved[k], 2])
         if far:
-            prefetch(guide, rows[k])
+            prefetch(guide, parts[k])
     for k in range(moved.size):
-        rows[k] = guide[rows[k]]
+        row = guide[parts[k]]
         if far:
-            prefetch(table, rows[k])
-            prefetch(table, rows[k] - 1)
+            prefetch(table, row + 1)
+            prefetch(table, row - 1)
     for k in range(moved.size):
         i = moved[k]
-        cells[i] = find_cell(table, owner, guide, rows[k], theta[i, 1], theta[i, 2])
+        cells[i] = find_cell(table, owner, guide, parts[k], theta[i, 1], theta[i, 2])
 
 
 @jit
@@ -281,7 +283,7 @@ def fill_outputs(table, values, bases, enters, leaves, scale, f):
 @jit
 def fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, residuals, parts):
     """Fill residuals with ½ℓ'_j / n; parts (3,) with the share in the risk, and in v in the cell before the first row."""
-    f = np.empty(_BLOCK)
+    f, share = np.empty(_BLOCK), 1.0 / n
     parts[:] = 0.0
     for start in range(0, targets.size, _BLOCK):
         some = slice(start, start + _BLOCK)
@@ -294,11 +296,11 @@ def fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, re
             risk += r[j]
         half_derivatives(loss, outputs, y, r)
         for j in range(r.size):
-            r[j] /= n
+            r[j] *= share
             active = r[j] if leaving[j] < entering[j] else 0.0
             v0 += active * table[entering[j], 0]
             v1 += active * table[entering[j], 1]
-        parts[0] += risk / n
+        parts[0] += share * risk
         parts[1] += v0
         parts[2] += v1
 

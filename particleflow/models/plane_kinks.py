@@ -25,8 +25,8 @@ class KinkCircle:
         Number of kinks and of cells. The cell of that number stands for w = 0.
     order : ndarray, shape (n,)
         Numbers of the inputs in the order in which neurons enter, zero inputs last.
-    enters, leaves : ndarray, shape (n,)
-        Rows of these inputs; zero inputs have the last one.
+    rows : ndarray, shape (2, n)
+        Where neurons enter and where they leave the half-planes of these inputs; of zero inputs the last row.
     table : ndarray, shape (count + 2, 2)
         The signed inputs, the first one again, and a row of zeros.
     owner : ndarray, shape (count + 2,)
@@ -46,15 +46,16 @@ class KinkCircle:
         rank = np.empty(len(x), dtype=np.int32)
         rank[sorted_real] = np.arange(len(x), dtype=np.int32)
         self.order = np.concatenate([np.flatnonzero(real)[sorted_real], np.flatnonzero(~real)])
-        self.enters, self.leaves = np.full((2, len(X)), self.count + 1, dtype=np.uint32)
-        self.enters[: len(x)] = np.flatnonzero(entering)
-        self.leaves[rank[rows[~entering]]] = np.flatnonzero(~entering)
+        self.rows = np.full((2, len(X)), self.count + 1, dtype=np.uint32)
+        enters, leaves = self.rows[:, : len(x)]
+        enters[:] = np.flatnonzero(entering)
+        leaves[rank[rows[~entering]]] = np.flatnonzero(~entering)
         self.owner = np.zeros(self.count + 2, dtype=np.int32)
-        self.owner[self.enters[: len(x)]] = np.arange(len(x))
-        self.owner[self.leaves[: len(x)]] = ~np.arange(len(x))
+        self.owner[enters] = np.arange(len(x))
+        self.owner[leaves] = ~np.arange(len(x))
         self.table = aligned((self.count + 2, 2))
-        self.table[self.enters[: len(x)]] = x[sorted_real]
-        self.table[self.leaves[: len(x)]] = -x[sorted_real]
+        self.table[enters] = x[sorted_real]
+        self.table[leaves] = -x[sorted_real]
         self.table[self.count] = self.table[0]
         self.owner[self.count] = self.owner[0]
         self.guide = np.zeros(4 * max(1, self.count // 4) + 1, dtype=np.uint32)
@@ -84,18 +85,15 @@ def _fill_guide(table, guide):
 
 @jit
 def part_of(guide, w0, w1):
-    """Return the part of the circle that w lies in, up to rounding; parts of a quadrant are about equally wide."""
+    """Return the part of the circle that w lies in, up to rounding; those of a quadrant are about equally wide."""
     count = (guide.size - 1) // 4
-    if w0 > 0.0 and w1 >= 0.0:
-        quadrant, along, across = 0, w0, w1
-    elif w0 <= 0.0 and w1 > 0.0:
-        quadrant, along, across = 1, w1, -w0
-    elif w0 < 0.0 and w1 <= 0.0:
-        quadrant, along, across = 2, -w0, -w1
-    else:
-        quadrant, along, across = 3, -w1, w0
+    upper = (w1 > 0.0) | ((w1 == 0.0) & (w0 > 0.0))
+    x, y = (w0 if upper else -w0), (w1 if upper else -w1)
+    second = x <= 0.0
+    along, across = (y if second else x), (-x if second else y)
     share = count * (across / (along + across))
-    return quadrant * count + (min(int(share), count - 1) if share > 0.0 else 0)
+    share = min(share if share > 0.0 else 0.0, count - 1.0)  # also where w is not finite
+    return ((0 if upper else 2) + (1 if second else 0)) * count + np.int64(share)
 
 
 @jit
@@ -115,19 +113,30 @@ def cell_of(table, owner, guide, cell, w0, w1):
     """Return the cell of w, which is perhaps this one."""
     if is_cell(table, cell, w0, w1):
         return np.int64(cell)
-    return find_cell(table, owner, guide, guide[part_of(guide, w0, w1)], w0, w1)
+    return find_cell(table, owner, guide, part_of(guide, w0, w1), w0, w1)
 
 
 @jit
-def find_cell(table, owner, guide, row, w0, w1):
-    """Return the cell of w, searched from any row on, in growing steps and then by bisection."""
+def find_cell(table, owner, guide, part, w0, w1):
+    """Return the cell of w, searched from the beginning of a part of its quadrant on."""
     count = table.shape[0] - 2
+    row = np.int64(guide[part])
+    if 0 < row < count:
+        before, behind = is_cell(table, row - 1, w0, w1), is_cell(table, row, w0, w1)
+        if before | behind:
+            return row if behind else row - 1
     if count == 0 or (w0 == 0.0 and w1 == 0.0):
         return np.int64(count)
     parts = (guide.size - 1) // 4
-    first = part_of(guide, w0, w1) // parts * parts
-    low, high = np.int64(guide[first]) - 1, np.int64(guide[first + parts])  # passed, and not passed
-    probe = min(max(np.int64(row), low + 1), high - 1)
+    quadrant = part // parts * parts
+    return _search(table, owner, guide[quadrant], guide[quadrant + parts], row, w0, w1)
+
+
+@jit
+def _search(table, owner, first, last, row, w0, w1):
+    """Return the cell of w in a quadrant, searched from a row on in growing steps and then by bisection."""
+    low, high = np.int64(first) - 1, np.int64(last)  # passed, and not passed
+    probe = min(max(row, low + 1), high - 1)
     reach = 1
     lowered, raised = False, False
     while high - low > 1:
@@ -143,4 +152,4 @@ def find_cell(table, owner, guide, row, w0, w1):
         else:
             probe = max(low + 1, high - reach) if lowered else min(high - 1, low + reach)
             reach *= 2
-    return low if low >= 0 else count - 1
+    return low if low >= 0 else table.shape[0] - 3
