@@ -17,7 +17,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.losses import half_derivatives, loss_values
-from particleflow.models.plane_kinks import KinkCircle, find_cell, is_cell, part_of
+from particleflow.models.plane_kinks import KinkCircle, find_cell, is_between, part_of
 from particleflow.models.relu_products import aligned
 from particleflow.prefetching import AHEAD, prefetch
 from particleflow.regularizers import pull
@@ -49,6 +49,8 @@ class PlaneSums:
         The kinks.
     cells : ndarray, shape (≥ m,)
         The cells of the particles at the last call, and some more that may be looked at but do not count.
+    borders : ndarray, shape (m, 2, 2)
+        Copies of the two rows of the circle's table between which they are: to look here is quicker.
     sums : ndarray, shape (tables, count + 1, 2)
         0 between two calls: what particles of one piece add to a cell.
     values, bases : ndarray, shapes (count + 2,) and (pieces + 1, 2)
@@ -58,7 +60,7 @@ class PlaneSums:
     def __init__(self, X, m):
         self.circle = KinkCircle(X)
         count = self.circle.count
-        self.cells = np.zeros(m + AHEAD, dtype=np.uint32)
+        self.cells, self.borders = np.zeros(m + AHEAD, dtype=np.uint32), np.zeros((m, 2, 2))
         # several tables if they are not much larger than what is added to them
         tables = min(_TABLES, max(1, -(-2 * m // max(2 * _MOST, len(X)))))
         self.particles = pieces(m, -(-m // tables))
@@ -68,10 +70,11 @@ class PlaneSums:
 
     def add_up(self, theta):
         """Take the particles (m, 3) and fill values and bases."""
-        table, owner, guide, cells = self.places()
+        table, owner, guide, cells, borders = self.places()
 
         def scatter_piece(number, first, last):
-            scatter(table, owner, guide, cells[first : last + AHEAD], theta[first:last], self.sums[number])
+            particles = cells[first : last + AHEAD], borders[first:last], theta[first:last]
+            scatter(table, owner, guide, *particles, self.sums[number])
 
         def sweep_piece(number, first, last):
             sweep(table[first:last], self.sums[:, first:last], self.values[first:last], self.bases[number + 1])
@@ -81,8 +84,8 @@ class PlaneSums:
         accumulate(self.bases)
 
     def places(self):
-        """Return how kernels look for particles: table, owner and guide of the circle, and the cells."""
-        return self.circle.table, self.circle.owner, self.circle.guide, self.cells
+        """Return how kernels look for particles: table, owner and guide of the circle, and the last cells."""
+        return self.circle.table, self.circle.owner, self.circle.guide, self.cells, self.borders
 
     def outputs(self):
         """Return how kernels find outputs: table of the circle, values and bases."""
@@ -177,12 +180,12 @@ def numbered(some):
 
 @jit
 def step(
-    loss, regularizer, weight, table, owner, guide, cells, sums, values, bases, rows, data, slopes, theta, out
+    loss, regularizer, weight, table, owner, guide, cells, borders, sums, values, bases, rows, data, slopes, theta, out
 ):  # fmt: skip
     """Do all that a step does, in one piece; return the risk and Σ V. See `PlaneVelocity`."""
     m, n, count = theta.shape[0], data.shape[1], table.shape[0] - 2
     risks = np.empty((1, 3))
-    scatter(table, owner, guide, cells, theta, sums[0])
+    scatter(table, owner, guide, cells, borders, theta, sums[0])
     sweep(table, sums, values[:count], bases[0, 1])
     fill_residuals(loss, table, values, bases[0], rows[0], rows[1], m, n, data[0], data[1], risks[0])
     integrate(table, owner, data[1], slopes[:count], bases[1, 1])
@@ -191,23 +194,21 @@ def step(
 
 
 @jit
-def scatter(table, owner, guide, cells, theta, sums):
-    """Bring the cells of particles up to date and add a w to them in `sums`."""
+def scatter(table, owner, guide, cells, borders, theta, sums):
+    """Bring the cells of particles and their borders up to date and add a w to `sums` there."""
     far = table.shape[0] >= _FAR
     moved, parts = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
     for start in range(0, theta.shape[0], _BLOCK):
-        block = theta[start : start + _BLOCK]
+        block, rows = theta[start : start + _BLOCK], borders[start : start + _BLOCK]
         at = cells[start : start + _BLOCK + AHEAD]
         count = 0
         for i in range(block.shape[0]):
             if far:
-                prefetch(table, at[i + AHEAD])
-                prefetch(table, at[i + AHEAD] + 1)
                 prefetch(sums, at[i + AHEAD])
             moved[count] = i
-            count += 0 if is_cell(table, at[i], block[i, 1], block[i, 2]) else 1
+            count += 0 if is_between(rows[i], 0, 1, block[i, 1], block[i, 2]) else 1
         if count > 0:
-            _find(table, owner, guide, at, block, moved[:count], parts)
+            _find(table, owner, guide, at, rows, block, moved[:count], parts)
         for i in range(block.shape[0]):
             cell, a = at[i], block[i, 0]
             sums[cell, 0] += a * block[i, 1]
@@ -215,7 +216,7 @@ def scatter(table, owner, guide, cells, theta, sums):
 
 
 @jit
-def _find(table, owner, guide, cells, theta, moved, parts):
+def _find(table, owner, guide, cells, borders, theta, moved, parts):
     """Find the cells of the particles that moved; what they need is asked for while others are on their way."""
     far = table.shape[0] >= _FAR
     for k in range(moved.size):
@@ -230,6 +231,9 @@ def _find(table, owner, guide, cells, theta, moved, parts):
     for k in range(moved.size):
         i = moved[k]
         cells[i] = find_cell(table, owner, guide, parts[k], theta[i, 1], theta[i, 2])
+        for q in range(2):
+            for axis in range(2):
+                borders[i, q, axis] = table[cells[i] + q, axis]
 
 
 @jit

@@ -103,15 +103,15 @@ def signed_product(table, row, w0, w1):
 
 
 @jit
-def is_cell(table, cell, w0, w1):
-    """Return whether w lies in this cell, and not on its border; w = 0 lies in none."""
-    return (signed_product(table, cell, w0, w1) > 0.0) & (signed_product(table, cell + 1, w0, w1) < 0.0)
+def is_between(table, row, other, w0, w1):
+    """Return whether w lies behind the kink of one row and before that of the other; w = 0 lies nowhere."""
+    return (signed_product(table, row, w0, w1) > 0.0) & (signed_product(table, other, w0, w1) < 0.0)
 
 
 @jit
 def cell_of(table, owner, guide, cell, w0, w1):
     """Return the cell of w, which is perhaps this one."""
-    if is_cell(table, cell, w0, w1):
+    if is_between(table, cell, cell + 1, w0, w1):
         return np.int64(cell)
     return find_cell(table, owner, guide, part_of(guide, w0, w1), w0, w1)
 
@@ -122,7 +122,7 @@ def find_cell(table, owner, guide, part, w0, w1):
     count = table.shape[0] - 2
     row = np.int64(guide[part])
     if 0 < row < count:
-        before, behind = is_cell(table, row - 1, w0, w1), is_cell(table, row, w0, w1)
+        before, behind = is_between(table, row - 1, row, w0, w1), is_between(table, row, row + 1, w0, w1)
         if before | behind:
             return row if behind else row - 1
     if count == 0 or (w0 == 0.0 and w1 == 0.0):
