@@ -2,9 +2,9 @@
 
 Neurons in one cell between kinks (`particleflow.models.plane_kinks`) have the same active inputs, so that the sums over
 pairs (particle, datum) become sums over cells. The particles active at x are in the cells between the kink where they
-enter its half-plane and that where they leave it: in f(x) = ⟨x, (1/m) Σ a w⟩ the sum is a difference of prefix sums, over
-the cells, of what a w is in each. And v = Σ r x over the active inputs, which gives the gradient (⟨w, v⟩, a v) of a
-particle, changes by r x from a cell to the next: a prefix sum over the kinks.
+enter its half-plane and that where they leave it: in f(x) = ⟨x, (1/m) Σ a w⟩ the sum is a difference of prefix sums,
+over the cells, of what a w is in each. And v = Σ r x over the active inputs, which gives the gradient (⟨w, v⟩, a v) of
+a particle, changes by r x from a cell to the next: a prefix sum over the kinks.
 
 The cells of the last call tell where to look: two products show whether a particle is still there, and if not it is
 searched from where a table of angles points. Nothing but speed depends on the calls before.
@@ -286,7 +286,7 @@ def fill_outputs(table, values, bases, enters, leaves, scale, f):
 
 @jit
 def fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, residuals, parts):
-    """Fill residuals with ½ℓ'_j / n; parts (3,) with the share in the risk, and in v in the cell before the first row."""
+    """Fill residuals with ½ℓ'_j / n; parts (3,) with their share in the risk, and in v before the first row."""
     f, share = np.empty(_BLOCK), 1.0 / n
     parts[:] = 0.0
     for start in range(0, targets.size, _BLOCK):

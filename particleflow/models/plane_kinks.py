@@ -1,13 +1,13 @@
 """The kinks of relu neurons in the plane, on a circle: the directions w with ⟨w, x_j⟩ = 0, sorted by angle.
 
-Turning counterclockwise, a neuron enters the half-plane of x = (x_0, x_1) at the direction (x_1, −x_0) and leaves it at
-(−x_1, x_0). Between two neighbouring kinks, in a *cell*, the same inputs are active: all that a network has to know about
-the direction of a neuron is its cell.
+Turning counterclockwise, a neuron enters the half-plane of x = (x_0, x_1) at the direction (x_1, −x_0) and leaves it
+at (−x_1, x_0). Between two neighbouring kinks, in a *cell*, the same inputs are active: all that a network has to know
+about the direction of a neuron is its cell.
 
 A row of the table holds the input of a kink, with a minus sign where neurons leave: its product with w, as computed, is
-positive just behind the kink and negative just before it. Cell c lies between the rows c and c + 1. In the quadrant of w
-the sign changes once, and no kink of another quadrant can be mistaken. Where products are 0, no input is active: leaving
-comes before entering there, and leaving counts as passed.
+positive just behind the kink and negative just before it. Cell c lies between the rows c and c + 1, the last one also
+before the first row. Among the kinks in the quadrant of w the sign changes once, and the quadrant tells on which side
+all others are. Where products are 0, no input is active: leaving comes before entering there, and counts as passed.
 """
 
 import numpy as np

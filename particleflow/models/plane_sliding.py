@@ -1,7 +1,7 @@
 """Sliding along kinks in the plane: contacts are found from the cells of `particleflow.models.plane`.
 
-`particleflow.models.sliding` says what sliding is; contacts and rules are the same here. But the kinks that a particle has
-crossed are those between its cells before, after and ahead: few, and side by side.
+`particleflow.models.sliding` says what sliding is; contacts and rules are the same here. But the kinks that a particle
+has crossed are those between its cells before, after and ahead: few, and side by side.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from particleflow.prefetching import AHEAD, prefetch
 from particleflow.threads import pieces
 
 # Particles of a piece: between two, Python can react to a signal.
-_PIECE = 1 << 17
+_PIECE = 1 << 14
 # A kink that holds no particle on its way is told from one that may by this much more than rounding.
 _SURE = 1e-6
 
@@ -46,13 +46,13 @@ class PlaneSlidingVelocity(SlidingVelocity):
         super().__init__(velocity, X, velocity.residuals, regularizer, weight, m)
         self._sums = velocity.sums
         self._kink_of = self._kink_of[self._sums.circle.order]
+        self._own_squares = self._squares[self._kink_of]
         self._settled = self._sums.cells.copy()
 
     def _find(self, clouds):
         circle, circumstances = self._sums.circle, self._circumstances()
         places = circle.table, circle.owner, circle.guide
-        jumps, squares = self._jumps[self._kink_of], self._squares[self._kink_of]
-        kinks = places, self._kink_of, jumps * squares
+        kinks = places, self._kink_of, self._jumps[self._kink_of] * self._own_squares
         progress = 0, False, 0
         for some in pieces(len(self._settled) - AHEAD, _PIECE):
             progress = find_contacts(clouds, kinks, self._sums.cells, self._settled, *circumstances, *some, *progress)
@@ -65,8 +65,8 @@ def find_contacts(clouds, circle, cells, settled, field, rules, held, found, sta
 
     `circle` is (table, owner and guide of the circle; the numbers of the kinks of its inputs; the barriers there). The
     `cells` tell where to look for those of theta; those that were `settled` tell it for `before`, and become those of
-    theta. What the particles before have come to is handed on: how many contacts are found, whether anything changed, and
-    how many are held by them.
+    theta. What the particles before have come to is handed on: how many contacts are found, whether anything changed,
+    and how many are held by them.
     """
     before, ahead, theta, velocity = clouds
     places, kink_of, barriers = circle
@@ -76,6 +76,7 @@ def find_contacts(clouds, circle, cells, settled, field, rules, held, found, sta
     z = np.empty((3, names.size))
     for i in range(start, stop):
         prefetch(places[0], cells[i + AHEAD])
+        prefetch(places[0], cells[i + AHEAD] + 1)
         first = last
         while last < owner.size and owner[last] == i:
             last += 1
