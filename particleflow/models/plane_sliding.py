@@ -10,7 +10,7 @@ from particleflow.jit import jit
 from particleflow.models.plane import PlaneVelocity
 from particleflow.models.plane_kinks import cell_of, signed_product
 from particleflow.models.resting import may_rest
-from particleflow.models.sliding import SlidingVelocity, settle_particle
+from particleflow.models.sliding import SlidingVelocity, distinct, settle_particle
 from particleflow.prefetching import AHEAD, prefetch
 from particleflow.threads import pieces
 
@@ -149,10 +149,4 @@ def _names(places, kink_of, first, length, held, names):
         j = owner[row if row < total else row - total]
         names[count] = kink_of[j if j >= 0 else ~j]
         count += 1
-    names[:count].sort()
-    distinct = min(count, 1)
-    for q in range(1, count):
-        if names[q] != names[q - 1]:
-            names[distinct] = names[q]
-            distinct += 1
-    return distinct
+    return distinct(names, count)
