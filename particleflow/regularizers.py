@@ -80,33 +80,31 @@ def add_regularizer(code, theta, scale, value, gradient):
     """Fill `value` (m,) with V(θ_i) and add scale·∇V(θ_i) to `gradient` (m, p), for θ = (a, w)."""
     m, p = theta.shape
     for i in range(m):
-        a = theta[i, 0]
         square = 0.0
         for k in range(1, p):
             square += theta[i, k] * theta[i, k]
-        if code == PATH_NORM:
-            norm = math.sqrt(square)
-            value[i] = abs(a) * norm
-            gradient[i, 0] += scale * norm * (a > 0.0) - scale * norm * (a < 0.0)
-            per_w = scale * abs(a) / norm if norm > 0.0 else 0.0
-        elif code == NORM:
-            norm = math.sqrt(a * a + square)
-            value[i] = norm
-            per_w = scale / norm if norm > 0.0 else 0.0
-            gradient[i, 0] += per_w * a
-        elif code == SQUARED_NORM:
-            value[i] = a * a + square
-            per_w = 2.0 * scale
-            gradient[i, 0] += per_w * a
-        elif code == SCALED_SQUARED_NORM:
-            value[i] = abs(a) * square
-            gradient[i, 0] += scale * square * np.sign(a)
-            per_w = 2.0 * scale * abs(a)
-        else:
-            value[i] = 0.0
-            per_w = 0.0
+        value[i], along_a, along_w = pull(code, theta[i, 0], square, scale)
+        gradient[i, 0] += along_a
         for k in range(1, p):
-            gradient[i, k] += per_w * theta[i, k]
+            gradient[i, k] += along_w * theta[i, k]
+
+
+@jit
+def pull(code, a, square, scale):
+    """Return V(a, w) with ‖w‖² = square, and scale·∇V: its entry at a, and what times w it is at w."""
+    sign = 1.0 * (a > 0.0) - 1.0 * (a < 0.0)
+    if code == PATH_NORM:
+        norm = math.sqrt(square)
+        return abs(a) * norm, scale * norm * sign, scale * abs(a) / norm if norm > 0.0 else 0.0
+    if code == NORM:
+        norm = math.sqrt(a * a + square)
+        along = scale / norm if norm > 0.0 else 0.0
+        return norm, along * a, along
+    if code == SQUARED_NORM:
+        return a * a + square, 2.0 * scale * a, 2.0 * scale
+    if code == SCALED_SQUARED_NORM:
+        return abs(a) * square, scale * square * sign, 2.0 * scale * abs(a)
+    return 0.0, 0.0, 0.0
 
 
 @jit

@@ -1,4 +1,4 @@
-"""Two-layer relu networks in the plane: ranges of sorted inputs against sums over all pairs."""
+"""Two-layer relu networks in the plane: cells between sorted kinks against sums over all pairs."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import particleflow as pf
 from particleflow.losses import LOSSES
-from particleflow.models.plane import SortedPlane, angular_order, find_range, predict
+from particleflow.models.plane import predict
+from particleflow.models.plane_kinks import KinkCircle, angular_order, find_cell, part_of
 from particleflow.models.plane_sliding import PlaneSlidingVelocity
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import REGULARIZERS
@@ -16,7 +17,7 @@ AXES = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 
 
 def both(energy, theta):
-    """Return velocity and parts of the ranges, and those of the sums over all pairs."""
+    """Return velocity and parts of the cells, and those of the sums over all pairs."""
     velocities = (
         energy.make_velocity(len(theta)),
         energy.model.make_velocity(
@@ -69,7 +70,7 @@ def draw(kind, n, m, rng):
     regularizer=st.sampled_from(sorted(REGULARIZERS)),
     seed=st.integers(0, 10**6),
 )
-def test_ranges_against_sums_over_all_pairs(kind, n, m, exponent, loss, regularizer, seed):
+def test_cells_against_sums_over_all_pairs(kind, n, m, exponent, loss, regularizer, seed):
     rng = np.random.default_rng(seed)
     X, theta = draw(kind, n, m, rng)
     X, theta[:, 1:] = X * 10.0**exponent, theta[:, 1:] / 10.0**exponent
@@ -87,18 +88,22 @@ def test_ranges_against_sums_over_all_pairs(kind, n, m, exponent, loss, regulari
     kind=st.sampled_from(["general", "lattice", "bias", "twins"]),
     seed=st.integers(0, 10**6),
 )
-def test_ranges_found_from_anywhere(n, kind, seed):
-    """The range of a particle is what a look at every input gives, wherever the search sets out from."""
+def test_cells_found_from_anywhere(n, kind, seed):
+    """What is active in the cell of a neuron is what a look at every input gives, wherever the search sets out from."""
     rng = np.random.default_rng(seed)
     X, theta = draw(kind, max(n, 1), 9, rng)
-    plane = SortedPlane(X[:n])
-    circle = plane.axes[4]
+    X = X[:n]
+    circle = KinkCircle(X)
+    X = X[circle.order]
     for w0, w1 in theta[:, 1:]:
-        active = np.flatnonzero(w0 * plane.table[:circle, 0] + w1 * plane.table[:circle, 1] > 0)
-        for start in rng.integers(0, circle, (4, 2)):
-            begin, end = find_range(plane.table, plane.axes, *start, w0, w1)
-            inside = np.arange(begin, end if begin <= end else end + circle) % circle
-            np.testing.assert_array_equal(np.sort(inside), active)
+        quarter = len(circle.guide) // 4
+        quadrant = part_of(circle.guide, w0, w1) // quarter
+        for part in quadrant * quarter + rng.integers(0, quarter, 4):
+            cell = find_cell(circle.table, circle.owner, circle.guide, part, w0, w1)
+            ends = circle.rows.astype(int)
+            enter, leave = (cell - ends) % max(circle.count, 1)  # how long ago
+            active = (enter < leave) & (ends[0] < circle.count) & (cell < circle.count)
+            np.testing.assert_array_equal(active, w0 * X[:, 0] + w1 * X[:, 1] > 0)
 
 
 def test_angles_keep_their_digits_near_every_axis():
@@ -115,7 +120,7 @@ def test_angles_keep_their_digits_near_every_axis():
 
 
 def test_many_inputs_and_particles_that_move():
-    """Prefix sums of 30,000 numbers, ranges searched from where they were, memory asked for in advance."""
+    """Prefix sums of 60,000 numbers in pieces, cells that change, memory asked for in advance."""
     rng = np.random.default_rng(0)
     X, y, theta = rng.standard_normal((30_000, 2)), rng.standard_normal(30_000), rng.standard_normal((501, 3))
     energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=0.1)
@@ -129,6 +134,32 @@ def test_many_inputs_and_particles_that_move():
     model = energy.model
     expected = np.concatenate([model.predict(theta, X[:1000]), model.predict(theta, X[1000:2000])])
     np.testing.assert_allclose(predict(theta, X)[:2000], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_many_particles_on_few_inputs():
+    """Particles in pieces that are added to tables of their own."""
+    rng = np.random.default_rng(0)
+    X, y, theta = rng.standard_normal((50, 2)), rng.standard_normal(50), rng.standard_normal((70_001, 3))
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=0.1)
+    assert len(energy.make_velocity(len(theta))._velocity.sums.particles) > 2
+    assert_same(energy, theta)
+
+
+@pytest.mark.parametrize("n, m", [(30_000, 501), (50, 70_001), (40_000, 80_001)])
+def test_the_same_bits_for_any_number_of_threads(n, m, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y, theta = rng.standard_normal((n, 2)), rng.standard_normal(n), rng.standard_normal((m, 3))
+    energy = pf.EmpiricalEnergy(pf.TwoLayer("relu"), (X, y), strength=0.1)
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr("particleflow.threads._count", lambda threads=threads: threads)
+        velocity, out = energy.make_velocity(m), np.empty_like(theta)
+        for cloud in (theta[::-1], theta):
+            parts = velocity(np.ascontiguousarray(cloud), out)
+        results.append((out, parts))
+    for out, parts in results[1:]:
+        np.testing.assert_array_equal(out, results[0][0])
+        assert parts == results[0][1]
 
 
 def test_predictions_of_many_particles():

@@ -1,71 +1,95 @@
 """Two-layer relu networks on inputs of the plane (d = 2, or numbers with a bias): a step in O(n + m), and exact.
 
-Sorted by angle, the inputs with ⟨w, x⟩ > 0 are a circular range [begin, end): they fill an open half-plane. The sums
-over pairs (particle, datum) become sums over ranges. Of f(x) = ⟨x, (1/m) Σ a w⟩ over the particles active at x, the
-vector Σ a w changes by a w where a range begins and by −a w where it ends: one sweep over the data. And v = Σ r x over
-the range of a particle is the difference of two prefix sums; it gives the gradient (⟨w, v⟩, a v).
+Neurons in one cell between kinks (`particleflow.models.plane_kinks`) have the same active inputs, so that the sums over
+pairs (particle, datum) become sums over cells. The particles active at x are in the cells between the kink where they
+enter its half-plane and that where they leave it: in f(x) = ⟨x, (1/m) Σ a w⟩ the sum is a difference of prefix sums,
+over the cells, of what a w is in each. And v = Σ r x over the active inputs, which gives the gradient (⟨w, v⟩, a v) of
+a particle, changes by r x from a cell to the next: a prefix sum over the kinks.
 
-What is active is decided by the sign of the computed product, as in the plain sums. The ranges of the last call tell
-where to look: two products at each end show whether it is still there, and if not it is searched from there, in growing
-steps and then by bisection. The four axes are among the sorted directions, as inputs without weight. They bound each
-search to a quadrant, in which the sign changes once, and every range but that of w = 0 has two ends, however
-one-sided the inputs are.
+The cells of the last call tell where to look: two products show whether a particle is still there, and if not it is
+searched from where a table of angles points. Nothing but speed depends on the calls before.
 
-A row of the table holds an input and what the ranges that begin or end there add to the sum of a w; the prefix sums of
-r x up to an input, without it, lie beside the table. Zero inputs come last, outside the circle.
+Large problems are cut into pieces, which do not depend on how many threads there are. A prefix sum begins anew in every
+piece of the circle; its base, the sum of all pieces before, is added where it is used.
 """
 
 import numpy as np
 
 from particleflow.jit import jit
 from particleflow.losses import half_derivatives, loss_values
+from particleflow.models.plane_kinks import KinkCircle, find_cell, is_between, part_of
 from particleflow.models.relu_products import aligned
 from particleflow.prefetching import AHEAD, prefetch
-from particleflow.regularizers import add_regularizer
+from particleflow.regularizers import pull
+from particleflow.threads import pieces, share
 
-_CHANGE = 2  # where in a row of the table the changes are; the input comes first
 _BLOCK = 256
-# From so many inputs on, rows of the table are asked for in advance: they are beyond the caches that are near.
+# Kinks of a piece of the circle, and most particles or data of a piece.
+_SHIFT = 15
+_KINKS, _MOST = 1 << _SHIFT, 1 << 15
+# Most tables of sums that particles are added to, each in a piece of its own.
+_TABLES = 16
+# From so many kinks on, rows are asked for in advance: they are beyond the caches that are near.
 _FAR = 20_000
 
 
-class SortedPlane:
-    """Inputs sorted by angle, with the four axes among them.
+class PlaneSums:
+    """Where m particles are among the kinks of n inputs, and the sums of a w that make their outputs.
 
     Parameters
     ----------
     X : ndarray, shape (n, 2)
         The inputs.
+    m : int
+        Number of particles.
 
     Attributes
     ----------
-    order : ndarray, shape (4 + n,)
-        Numbers of the sorted inputs; −1 for the axes.
-    table : ndarray, shape (4 + n, 4)
-        The sorted inputs, and 0 beside them for the kernels to use.
-    prefix : ndarray, shape (4 + n, 2)
-        For the kernels to use.
-    axes : ndarray, shape (5,)
-        Positions of the axes, the first one twice: before and behind the circle.
+    circle : KinkCircle
+        The kinks.
+    cells : ndarray, shape (≥ m,)
+        The cells of the particles at the last call, and some more that may be looked at but do not count.
+    borders : ndarray, shape (m, 2, 2)
+        Copies of the two rows of the circle's table between which they are: to look here is quicker.
+    sums : ndarray, shape (tables, count + 1, 2)
+        0 between two calls: what particles of one piece add to a cell.
+    values, bases : ndarray, shapes (count + 2,) and (pieces + 1, 2)
+        Prefix sums of a w: their products with the rows, and those of all pieces before.
     """
 
-    def __init__(self, X):
-        size = np.abs(X).max(initial=0.0)
-        axes = (size if size > 0.0 else 1.0) * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-        zero = ~X.any(axis=1)
-        rows = np.concatenate([np.arange(4), 4 + np.flatnonzero(~zero)])  # of equal angles the axis comes first
-        candidates = np.concatenate([axes, X])
-        rows = rows[angular_order(candidates[rows])]
-        circle = len(rows)
-        rows = np.concatenate([rows, 4 + np.flatnonzero(zero)])
-        self.order = np.maximum(rows - 4, -1)
-        self.axes = np.append(np.flatnonzero(rows < 4), circle)
-        self.table, self.prefix = aligned((len(rows), 4)), aligned((len(rows), 2))
-        self.table[:, :_CHANGE] = candidates[rows]
+    def __init__(self, X, m):
+        self.circle = KinkCircle(X)
+        count = self.circle.count
+        self.cells, self.borders = np.zeros(m + AHEAD, dtype=np.uint32), np.zeros((m, 2, 2))
+        # several tables if they are not much larger than what is added to them
+        tables = min(_TABLES, max(1, -(-2 * m // max(2 * _MOST, len(X)))))
+        self.particles = pieces(m, -(-m // tables))
+        self.sums = aligned((tables, count + 1, 2))
+        self.kinks = pieces(count, _KINKS) or [(0, 0)]
+        self.values, self.bases = np.zeros(count + 2), np.zeros((len(self.kinks) + 1, 2))
 
-    def empty_ranges(self, m):
-        """Return the empty range of m particles, and some more that may be looked at but do not count."""
-        return np.zeros((2, m + AHEAD), dtype=np.uint32)
+    def add_up(self, theta):
+        """Take the particles (m, 3) and fill values and bases."""
+        table, owner, guide, cells, borders = self.places()
+
+        def scatter_piece(number, first, last):
+            particles = cells[first : last + AHEAD], borders[first:last], theta[first:last]
+            scatter(table, owner, guide, *particles, self.sums[number])
+
+        def sweep_piece(number, first, last):
+            sweep(table[first:last], self.sums[:, first:last], self.values[first:last], self.bases[number + 1])
+
+        share(scatter_piece, numbered(self.particles))
+        share(sweep_piece, numbered(self.kinks))
+        accumulate(self.bases)
+
+    def places(self):
+        """Return how kernels look for particles: table, owner and guide of the circle, and the last cells."""
+        return self.circle.table, self.circle.owner, self.circle.guide, self.cells, self.borders
+
+    def outputs(self):
+        """Return how kernels find outputs: table of the circle, values and bases."""
+        return self.circle.table, self.values, self.bases
 
 
 class PlaneVelocity:
@@ -84,218 +108,258 @@ class PlaneVelocity:
 
     Attributes
     ----------
-    plane : SortedPlane
-        The inputs.
-    ranges : ndarray, shape (2, ≥ m)
-        Begin and end of the active range of each particle at the last call; nothing but speed depends on them.
-    residuals : ndarray, shape (4 + n,)
-        ½ℓ'_j / n of the last call in the order of the plane, 0 for the axes.
+    sums : PlaneSums
+        Inputs and particles.
+    residuals : ndarray, shape (n,)
+        ½ℓ'_j / n of the last call in the order of the circle.
     """
 
     def __init__(self, X, y, loss, regularizer, weight, m):
-        self.plane = SortedPlane(X)
-        real = self.plane.order >= 0
-        self.ranges = self.plane.empty_ranges(m)
-        self.residuals = np.zeros(len(real))
-        self._targets = np.where(real, y[self.plane.order], 0.0)
-        self._shares = np.where(real, 1.0 / len(y), 0.0)
-        self._codes, self._weight = (loss, regularizer), weight
+        self.sums = PlaneSums(X, m)
+        circle = self.sums.circle
+        self._loss, self._regularizer = loss, (regularizer, weight)
+        self._data = np.stack([y[circle.order], np.zeros(len(y))])
+        self.residuals = self._data[1]
+        self._slopes, self._bases = aligned((circle.count + 1, 2)), np.zeros((2, len(self.sums.kinks) + 1, 2))
+        self._inputs, self._particles = even_pieces(len(y), _MOST), even_pieces(m, _MOST)
+        self._risks, self._values = np.zeros((len(self._inputs), 3)), np.zeros(len(self._particles))
+        self._whole = None
+        if max(len(self.sums.kinks), len(self._inputs), len(self._particles)) == 1:
+            # as few arrays as possible: each costs a tenth of a microsecond
+            arrays = self.sums.sums, self.sums.values, self._bases, circle.rows, self._data, self._slopes
+            self._whole = loss, *self._regularizer, *self.sums.places(), *arrays
 
     def __call__(self, theta, out):
         """Fill out (m, 3) with −∇G(θ_i); return the parts of the energy."""
-        plane = self.plane
-        data = self._targets, self._shares, self.residuals
-        risk, mean = step(
-            *self._codes, plane.table, plane.prefix, plane.axes, *self.ranges, *data, self._weight, theta, out
-        )
-        return {"risk": risk, "regularization": 2.0 * self._weight * mean}
+        risk, total = step(*self._whole, theta, out) if self._whole else self._share(theta, out)
+        return {"risk": risk, "regularization": 2.0 * self._regularizer[1] * total / len(theta)}
+
+    def _share(self, theta, out):
+        sums, circle, (targets, residuals) = self.sums, self.sums.circle, self._data
+        (enters, leaves), bases, m, n = circle.rows, self._bases[1], len(theta), len(targets)
+
+        def residuals_piece(number, first, last):
+            some = enters[first:last], leaves[first:last], m, n, targets[first:last], residuals[first:last]
+            fill_residuals(self._loss, *sums.outputs(), *some, self._risks[number])
+
+        def slopes_piece(number, first, last):
+            rows = circle.table[first:last], circle.owner[first:last]
+            integrate(*rows, residuals, self._slopes[first:last], bases[number + 1])
+
+        def gather_piece(number, first, last):
+            particles = sums.cells[first : last + AHEAD], theta[first:last], out[first:last]
+            self._values[number] = gather(*self._regularizer, self._slopes, bases, *particles)
+
+        sums.add_up(theta)
+        share(residuals_piece, numbered(self._inputs))
+        share(slopes_piece, numbered(sums.kinks))
+        close(self._risks, self._slopes, bases)
+        share(gather_piece, numbered(self._particles))
+        return float(self._risks[:, 0].sum()), float(self._values.sum())
 
 
 def predict(theta, X):
     """Return f(x_j) = (1/m) Σ_i a_i max(⟨w_i, x_j⟩, 0) for particles (m, 3) and inputs (n, 2), shape (n,)."""
-    plane = SortedPlane(X)
-    sorted_values, f = np.empty(len(plane.order)), np.empty(len(X))
-    outputs(plane.table, plane.axes, *plane.empty_ranges(len(theta)), theta, sorted_values)
-    real = plane.order >= 0
-    f[plane.order[real]] = sorted_values[real]
+    sums, f, sorted_f = PlaneSums(X, len(theta)), np.empty(len(X)), np.empty(len(X))
+    circle = sums.circle
+    sums.add_up(theta)
+    fill_outputs(*sums.outputs(), *circle.rows, 1.0 / len(theta), sorted_f)
+    f[circle.order] = sorted_f
     return f
 
 
-def angular_order(X):
-    """Return the order of directions (n, 2), none of them 0, by angle from the first axis on; equal angles as they are.
+def even_pieces(count, most):
+    """Return an even number of pieces of about equal size, or all at once if that is not more than `most`."""
+    return pieces(count, count if count <= most else -(-count // (2 * -(-count // (2 * most)))))
 
-    Angles are compared by quotients within each octant, so that they keep their digits near every axis.
-    """
-    x, y = X.T
-    quadrant = np.select([(x > 0) & (y >= 0), (x <= 0) & (y > 0), (x < 0) & (y <= 0)], [0, 1, 2], 3)
-    along, across = (np.choose(quadrant, parts) for parts in ((x, y, -x, -y), (y, -x, -y, x)))
-    steep = across > along
-    quotient = np.where(steep, -along, across) / np.where(steep, across, along)
-    return np.lexsort((quotient, 2 * quadrant + steep))
+
+def numbered(some):
+    """Return pieces with their numbers before them."""
+    return [(number, *piece) for number, piece in enumerate(some)]
 
 
 @jit
-def step(loss, regularizer, table, prefix, axes, begins, ends, targets, shares, residuals, weight, theta, out):
-    """Fill out (m, 3) with −∇G and residuals with ½ℓ'_j / n; return the risk and the mean of V."""
-    m = theta.shape[0]
-    base = _scatter(table, axes, begins, ends, theta)
-    whole = np.zeros(2)
-    f = np.empty(_BLOCK)
-    risk = 0.0
-    for first in range(0, table.shape[0], _BLOCK):
-        count = min(_BLOCK, table.shape[0] - first)
-        r = residuals[first : first + count]
-        _outputs(table, first, count, base, 1.0 / m, f)
-        loss_values(loss, f[:count], targets[first : first + count], r)
-        for i in range(count):
-            risk += shares[first + i] * r[i]
-        half_derivatives(loss, f[:count], targets[first : first + count], r)
-        for i in range(count):
-            r[i] *= shares[first + i]
-        _add_up(table, prefix, first, r, whole)
-    value = np.empty(_BLOCK)
-    total = 0.0
-    for first in range(0, m, _BLOCK):
-        block = out[first : first + _BLOCK]
-        _gather(prefix, begins, ends, theta, first, whole, block)
-        count = block.shape[0]
-        add_regularizer(regularizer, theta[first : first + count], weight, value[:count], block)
-        for i in range(count):
-            total += value[i]
-            for k in range(3):
-                block[i, k] = -block[i, k]
-    return risk, total / m
+def step(
+    loss, regularizer, weight, table, owner, guide, cells, borders, sums, values, bases, rows, data, slopes, theta, out
+):  # fmt: skip
+    """Do all that a step does, in one piece; return the risk and Σ V. See `PlaneVelocity`."""
+    m, n, count = theta.shape[0], data.shape[1], table.shape[0] - 2
+    risks = np.empty((1, 3))
+    scatter(table, owner, guide, cells, borders, theta, sums[0])
+    sweep(table, sums, values[:count], bases[0, 1])
+    fill_residuals(loss, table, values, bases[0], rows[0], rows[1], m, n, data[0], data[1], risks[0])
+    integrate(table, owner, data[1], slopes[:count], bases[1, 1])
+    close(risks, slopes, bases[1])
+    return risks[0, 0], gather(regularizer, weight, slopes, bases[1], cells, theta, out)
 
 
 @jit
-def outputs(table, axes, begins, ends, theta, f):
-    """Fill f (4 + n,) with the outputs of a network, in the order of the plane."""
-    base = _scatter(table, axes, begins, ends, theta)
-    for first in range(0, table.shape[0], _BLOCK):
-        count = min(_BLOCK, table.shape[0] - first)
-        _outputs(table, first, count, base, 1.0 / theta.shape[0], f[first : first + count])
-
-
-@jit
-def _scatter(table, axes, begins, ends, theta):
-    """Bring the ranges up to date and note the changes of Σ a w at their ends; return the sum at the first row."""
-    base = np.zeros(2)
+def scatter(table, owner, guide, cells, borders, theta, sums):
+    """Bring the cells of particles and their borders up to date and add a w to `sums` there."""
     far = table.shape[0] >= _FAR
-    for i in range(theta.shape[0]):
+    moved, parts = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
+    for start in range(0, theta.shape[0], _BLOCK):
+        block, rows = theta[start : start + _BLOCK], borders[start : start + _BLOCK]
+        at = cells[start : start + _BLOCK + AHEAD]
+        count = 0
+        for i in range(block.shape[0]):
+            if far:
+                prefetch(sums, at[i + AHEAD])
+            moved[count] = i
+            count += 0 if is_between(rows[i], 0, 1, block[i, 1], block[i, 2]) else 1
+        if count > 0:
+            _find(table, owner, guide, at, rows, block, moved[:count], parts)
+        for i in range(block.shape[0]):
+            cell, a = at[i], block[i, 0]
+            sums[cell, 0] += a * block[i, 1]
+            sums[cell, 1] += a * block[i, 2]
+
+
+@jit
+def _find(table, owner, guide, cells, borders, theta, moved, parts):
+    """Find the cells of the particles that moved; what they need is asked for while others are on their way."""
+    far = table.shape[0] >= _FAR
+    for k in range(moved.size):
+        parts[k] = part_of(guide, theta[moved[k], 1], theta[moved[k], 2])
         if far:
-            for edge in (begins[i + AHEAD], ends[i + AHEAD]):
-                prefetch(table, edge)
-                prefetch(table, edge - 1)
-        a, w0, w1 = theta[i, 0], theta[i, 1], theta[i, 2]
-        if not is_range(table, axes[4], begins[i], ends[i], w0, w1):
-            begins[i], ends[i] = find_range(table, axes, begins[i], ends[i], w0, w1)
-        begin, end = begins[i], ends[i]
-        table[begin, _CHANGE] += a * w0
-        table[begin, _CHANGE + 1] += a * w1
-        table[end, _CHANGE] -= a * w0
-        table[end, _CHANGE + 1] -= a * w1
-        share = a if end < begin else 0.0  # a range that contains the first row
-        base[0] += share * w0
-        base[1] += share * w1
-    return base
-
-
-@jit
-def _outputs(table, first, count, base, scale, f):
-    """Fill f[:count] with the outputs in rows of the table, whose changes are used up; `base` moves on behind them."""
-    # from the base of the block on: that keeps the rounding errors of long sums small
-    sum0, sum1 = 0.0, 0.0
-    for i in range(count):
-        row = first + i
-        sum0 += table[row, _CHANGE]
-        sum1 += table[row, _CHANGE + 1]
-        table[row, _CHANGE] = 0.0
-        table[row, _CHANGE + 1] = 0.0
-        f[i] = ((base[0] + sum0) * table[row, 0] + (base[1] + sum1) * table[row, 1]) * scale
-    base[0] += sum0
-    base[1] += sum1
-
-
-@jit
-def _add_up(table, prefix, first, r, whole):
-    """Note the prefix sums of r x from row `first` on; `whole` moves on behind them."""
-    sum0, sum1 = 0.0, 0.0
-    for i in range(r.size):
-        row = first + i
-        prefix[row, 0] = whole[0] + sum0
-        prefix[row, 1] = whole[1] + sum1
-        sum0 += r[i] * table[row, 0]
-        sum1 += r[i] * table[row, 1]
-    whole[0] += sum0
-    whole[1] += sum1
-
-
-@jit
-def _gather(prefix, begins, ends, theta, first, whole, out):
-    """Fill out with the gradients (⟨w, v⟩, a v) of the particles from `first` on."""
-    far = prefix.shape[0] >= _FAR
-    for i in range(out.shape[0]):
-        j = first + i
+            prefetch(guide, parts[k])
+    for k in range(moved.size):
+        row = guide[parts[k]]
         if far:
-            prefetch(prefix, begins[j + AHEAD])
-            prefetch(prefix, ends[j + AHEAD])
-        begin, end = begins[j], ends[j]
-        a, w0, w1 = theta[j, 0], theta[j, 1], theta[j, 2]
-        around = 1.0 if end < begin else 0.0
-        v0 = prefix[end, 0] - prefix[begin, 0] + around * whole[0]
-        v1 = prefix[end, 1] - prefix[begin, 1] + around * whole[1]
-        out[i, 0] = w0 * v0 + w1 * v1
-        out[i, 1] = a * v0
-        out[i, 2] = a * v1
+            prefetch(table, row + 1)
+            prefetch(table, row - 1)
+    for k in range(moved.size):
+        i = moved[k]
+        cells[i] = find_cell(table, owner, guide, parts[k], theta[i, 1], theta[i, 2])
+        for q in range(2):
+            for axis in range(2):
+                borders[i, q, axis] = table[cells[i] + q, axis]
 
 
 @jit
-def is_active(table, row, w0, w1):
-    """Return whether ⟨w, x⟩ > 0 as the plain sums compute it: the order decides which product is fused with the sum."""
-    return w0 * table[row, 0] + w1 * table[row, 1] > 0.0
+def sweep(table, sums, values, total):
+    """Fill values with the products of rows and prefix sums of `sums`, which is used up; total (2,) with all of it."""
+    whole0, whole1 = 0.0, 0.0
+    for start in range(0, values.size, _BLOCK):
+        rows, products = table[start : start + _BLOCK], values[start : start + _BLOCK]
+        own = sums[0, start : start + _BLOCK]
+        for k in range(1, sums.shape[0]):
+            others = sums[k, start : start + _BLOCK]
+            for i in range(products.size):
+                own[i, 0] += others[i, 0]
+                own[i, 1] += others[i, 1]
+                others[i, 0] = 0.0
+                others[i, 1] = 0.0
+        # from the sum before the block on: that keeps the rounding errors of long sums small
+        sum0, sum1 = 0.0, 0.0
+        for i in range(products.size):
+            products[i] = (whole0 + sum0) * rows[i, 0] + (whole1 + sum1) * rows[i, 1]
+            sum0 += own[i, 0]
+            sum1 += own[i, 1]
+            own[i, 0] = 0.0
+            own[i, 1] = 0.0
+        whole0 += sum0
+        whole1 += sum1
+    total[0], total[1] = whole0, whole1
 
 
 @jit
-def is_range(table, circle, begin, end, w0, w1):
-    """Return whether [begin, end) is the active range of a particle, which is not empty."""
-    before_begin = (begin if begin > 0 else circle) - 1
-    before_end = (end if end > 0 else circle) - 1
-    begins = is_active(table, begin, w0, w1) & (not is_active(table, before_begin, w0, w1))
-    return begins & is_active(table, before_end, w0, w1) & (not is_active(table, end, w0, w1))
+def accumulate(bases):
+    """Turn the sums of pieces, behind a first row, into the sums of all before."""
+    for piece in range(1, bases.shape[0]):
+        bases[piece, 0] += bases[piece - 1, 0]
+        bases[piece, 1] += bases[piece - 1, 1]
 
 
 @jit
-def find_range(table, axes, begin, end, w0, w1):
-    """Return the active range of a particle, searched from [begin, end) on; (0, 0) if it is empty."""
-    begin, end = np.int64(begin), np.int64(end)
-    active = (w0 > 0.0, w1 > 0.0, w0 < 0.0, w1 < 0.0, w0 > 0.0)  # of the axes
-    first, last = 0, 0
-    for k in range(4):
-        if active[k + 1] and not active[k]:
-            first = _search(table, axes[k], axes[k + 1], begin, True, w0, w1)
-        elif active[k] and not active[k + 1]:
-            last = _search(table, axes[k], axes[k + 1], end, False, w0, w1)
-    return first % axes[4], last % axes[4]
+def fill_outputs(table, values, bases, enters, leaves, scale, f):
+    """Fill f with the outputs at inputs of which these are the rows."""
+    whole0, whole1 = bases[-1, 0], bases[-1, 1]
+    for j in range(f.size):
+        enter, leave = enters[j], leaves[j]
+        before, behind = enter >> _SHIFT, leave >> _SHIFT
+        around = 1.0 if leave < enter else 0.0
+        base0 = bases[behind, 0] - bases[before, 0] + around * whole0
+        base1 = bases[behind, 1] - bases[before, 1] + around * whole1
+        f[j] = (base0 * table[enter, 0] + base1 * table[enter, 1] - (values[leave] + values[enter])) * scale
 
 
 @jit
-def _search(table, low, high, start, sought, w0, w1):
-    """Return the first position in (low, high] that is active or not, as sought: as at high, and not at low."""
-    if start == 0 and low > 0:  # the first position comes again behind the last one
-        start = high
-    probe = min(max(start, low + 1), high - 1)
-    reach = 1
-    lowered, raised = False, False
-    while high - low > 1:
-        if is_active(table, probe, w0, w1) == sought:
-            high = probe
-            lowered = True
-        else:
-            low = probe
-            raised = True
-        if lowered and raised:
-            probe = (low + high) // 2
-        else:
-            probe = max(low + 1, high - reach) if lowered else min(high - 1, low + reach)
-            reach *= 2
-    return high
+def fill_residuals(loss, table, values, bases, enters, leaves, m, n, targets, residuals, parts):
+    """Fill residuals with ½ℓ'_j / n; parts (3,) with their share in the risk, and in v before the first row."""
+    f, share = np.empty(_BLOCK), 1.0 / n
+    parts[:] = 0.0
+    for start in range(0, targets.size, _BLOCK):
+        some = slice(start, start + _BLOCK)
+        r, y, entering, leaving = residuals[some], targets[some], enters[some], leaves[some]
+        outputs = f[: r.size]
+        fill_outputs(table, values, bases, entering, leaving, 1.0 / m, outputs)
+        loss_values(loss, outputs, y, r)
+        risk, v0, v1 = 0.0, 0.0, 0.0
+        for j in range(r.size):
+            risk += r[j]
+        half_derivatives(loss, outputs, y, r)
+        for j in range(r.size):
+            r[j] *= share
+            active = r[j] if leaving[j] < entering[j] else 0.0
+            v0 += active * table[entering[j], 0]
+            v1 += active * table[entering[j], 1]
+        parts[0] += share * risk
+        parts[1] += v0
+        parts[2] += v1
+
+
+@jit
+def integrate(table, owner, residuals, slopes, total):
+    """Fill slopes with the prefix sums of r x, each row with its own; total (2,) with all of it."""
+    whole0, whole1 = 0.0, 0.0
+    for start in range(0, slopes.shape[0], _BLOCK):
+        rows, owners = table[start : start + _BLOCK], owner[start : start + _BLOCK]
+        block = slopes[start : start + _BLOCK]
+        sum0, sum1 = 0.0, 0.0
+        for i in range(block.shape[0]):
+            r = residuals[np.uint32(owners[i] ^ (owners[i] >> 31))]
+            sum0 += r * rows[i, 0]
+            sum1 += r * rows[i, 1]
+            block[i, 0] = whole0 + sum0
+            block[i, 1] = whole1 + sum1
+        whole0 += sum0
+        whole1 += sum1
+    total[0], total[1] = whole0, whole1
+
+
+@jit
+def close(risks, slopes, bases):
+    """Put together what pieces of the data and of the circle have found: bases of v, and v = 0 where w = 0."""
+    bases[0, 0], bases[0, 1] = 0.0, 0.0
+    for piece in range(risks.shape[0]):
+        bases[0, 0] += risks[piece, 1]
+        bases[0, 1] += risks[piece, 2]
+    accumulate(bases)
+    nowhere = slopes.shape[0] - 1
+    for k in range(2):
+        slopes[nowhere, k] = -bases[nowhere >> _SHIFT, k]
+
+
+@jit
+def gather(regularizer, weight, slopes, bases, cells, theta, out):
+    """Fill out with −(⟨w, v⟩, a v) − λ/2 ∇V; return Σ V."""
+    far = slopes.shape[0] >= _FAR
+    total = 0.0
+    for start in range(0, theta.shape[0], _BLOCK):
+        cloud, block = theta[start : start + _BLOCK], out[start : start + _BLOCK]
+        at = cells[start : start + _BLOCK + AHEAD]
+        for i in range(cloud.shape[0]):
+            if far:
+                prefetch(slopes, at[i + AHEAD])
+            piece = at[i] >> _SHIFT
+            block[i, 1] = slopes[at[i], 0] + bases[piece, 0]
+            block[i, 2] = slopes[at[i], 1] + bases[piece, 1]
+        for i in range(cloud.shape[0]):
+            a, w0, w1, v0, v1 = cloud[i, 0], cloud[i, 1], cloud[i, 2], block[i, 1], block[i, 2]
+            value, along_a, along_w = pull(regularizer, a, w0 * w0 + w1 * w1, weight)
+            block[i, 0] = -(w0 * v0 + w1 * v1) - along_a
+            block[i, 1] = -a * v0 - along_w * w0
+            block[i, 2] = -a * v1 - along_w * w1
+            total += value
+    return total

@@ -1,16 +1,21 @@
-"""Sliding along kinks in the plane: contacts are found from the ranges of `particleflow.models.plane`.
+"""Sliding along kinks in the plane: contacts are found from the cells of `particleflow.models.plane`.
 
-`particleflow.models.sliding` says what sliding is; contacts and rules are the same here. But the inputs that a particle
-has crossed are those by which its ranges before, after and ahead differ: few, and side by side among the sorted inputs.
+`particleflow.models.sliding` says what sliding is; contacts and rules are the same here. But the kinks that a particle
+has crossed are those between its cells before, after and ahead: few, and side by side.
 """
 
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.plane import PlaneVelocity, find_range, is_range
+from particleflow.models.plane import PlaneVelocity
+from particleflow.models.plane_kinks import cell_of, signed_product
 from particleflow.models.resting import may_rest
 from particleflow.models.sliding import SlidingVelocity, distinct, settle_particle
+from particleflow.prefetching import AHEAD, prefetch
+from particleflow.threads import pieces
 
+# Particles of a piece: between two, Python can react to a signal.
+_PIECE = 1 << 14
 # A kink that holds no particle on its way is told from one that may by this much more than rounding.
 _SURE = 1e-6
 
@@ -39,46 +44,46 @@ class PlaneSlidingVelocity(SlidingVelocity):
 
     def __init__(self, velocity, X, regularizer, weight, m):
         super().__init__(velocity, X, velocity.residuals, regularizer, weight, m)
-        self._plane, self._ranges = velocity.plane, velocity.ranges
-        order = self._plane.order
-        self._kink_of = np.where(order >= 0, self._kink_of[order], -1)
-        self._settled = self._plane.empty_ranges(m)
+        self._sums = velocity.sums
+        self._kink_of = self._kink_of[self._sums.circle.order]
+        self._own_squares = self._squares[self._kink_of]
+        self._settled = self._sums.cells.copy()
 
     def _find(self, clouds):
-        plane = self._plane.table, self._plane.axes, self._kink_of
-        return find_contacts(clouds, plane, self._ranges, self._settled, *self._circumstances())
+        circle, circumstances = self._sums.circle, self._circumstances()
+        places = circle.table, circle.owner, circle.guide
+        kinks = places, self._kink_of, self._jumps[self._kink_of] * self._own_squares
+        progress = 0, False, 0
+        for some in pieces(len(self._settled) - AHEAD, _PIECE):
+            progress = find_contacts(clouds, kinks, self._sums.cells, self._settled, *circumstances, *some, *progress)
+        return progress[:2]
 
 
 @jit
-def find_contacts(clouds, plane, ranges, settled, field, rules, held, found):
-    """Do as `particleflow.models.sliding.find_contacts`, with ranges.
+def find_contacts(clouds, circle, cells, settled, field, rules, held, found, start, stop, total, changed, last):
+    """Do as `particleflow.models.sliding.find_contacts` for the particles start, …, stop − 1, with cells.
 
-    `plane` is (table, axes, kinks of the sorted inputs). The ranges tell where to look for those of theta; those that
-    were `settled` tell it for `before`, and become those of theta.
+    `circle` is (table, owner and guide of the circle; the numbers of the kinks of its inputs; the barriers there). The
+    `cells` tell where to look for those of theta; those that were `settled` tell it for `before`, and become those of
+    theta. What the particles before have come to is handed on: how many contacts are found, whether anything changed,
+    and how many are held by them.
     """
     before, ahead, theta, velocity = clouds
-    table, axes, kink_of = plane
-    kinks, squares, jumps = field
+    places, kink_of, barriers = circle
+    kinks = field[0]
     owner, kink = held[:2]
-    barriers = np.zeros(kink_of.size)
-    for row in range(kink_of.size):
-        if kink_of[row] >= 0:
-            barriers[row] = jumps[kink_of[row]] * squares[kink_of[row]]
-    cuts = np.empty(8, dtype=np.int64)
-    parts = np.empty((7, 3), dtype=np.int64)
-    names = np.empty(kink_of.size + 1, dtype=np.int64)
+    names = np.empty(places[0].shape[0] + 2, dtype=np.int64)
     z = np.empty((3, names.size))
-    total = 0
-    changed = False
-    last = 0
-    for i in range(theta.shape[0]):
+    for i in range(start, stop):
+        prefetch(places[0], cells[i + AHEAD])
+        prefetch(places[0], cells[i + AHEAD] + 1)
         first = last
         while last < owner.size and owner[last] == i:
             last += 1
-        crossed = _crossed(table, axes, ranges, settled, before, ahead, theta, i, cuts, parts)
+        row, length = _crossed(places, cells, settled, before, ahead, theta, i)
         count = 0
-        if (last > first and kink[first] >= 0) or _may_stay(table, barriers, parts[:crossed], theta, velocity, i):
-            count = _names(kink_of, parts[:crossed], kink[first:last], names)
+        if (last > first and kink[first] >= 0) or _may_stay(places, barriers, row, length, theta, velocity, i):
+            count = _names(places, kink_of, row, length, kink[first:last], names)
             for q in range(count):
                 x0, x1 = kinks[names[q], 0], kinks[names[q], 1]
                 z[0, q] = before[i, 1] * x0 + before[i, 2] * x1
@@ -87,81 +92,61 @@ def find_contacts(clouds, plane, ranges, settled, field, rules, held, found):
         if count > 0 or last > first or may_rest(before, ahead, theta, i):
             total, moved = settle_particle(i, first, last, clouds, names[:count], z, field, rules, held, found, total)
             changed = changed or moved
-    return total, changed
+    return total, changed, last
 
 
 @jit
-def _crossed(table, axes, ranges, settled, before, ahead, theta, i, cuts, parts):
-    """Fill `parts` with the stretches of rows where the active ranges of a particle differ; return their number.
-
-    A stretch is where it begins, where it ends, and whether theta is active there.
-    """
-    begin0, end0 = _range(table, axes, ranges[0, i], ranges[1, i], theta, i)
-    begin1, end1 = _range(table, axes, settled[0, i], settled[1, i], before, i)
-    begin2, end2 = _range(table, axes, begin0, end0, ahead, i)
-    settled[0, i], settled[1, i] = begin0, end0
-    if begin0 == begin1 and begin0 == begin2 and end0 == end1 and end0 == end2:
-        return 0
-    cuts[0] = 0
-    size = 1
-    for cut in (begin0, end0, begin1, end1, begin2, end2, axes[4]):
-        place = size
-        while cuts[place - 1] > cut:
-            cuts[place] = cuts[place - 1]
-            place -= 1
-        cuts[place] = cut
-        size += 1
-    count = 0
-    for k in range(7):
-        row = cuts[k]
-        if row < cuts[k + 1]:
-            active = _contains(begin0, end0, row)
-            if active != _contains(begin1, end1, row) or active != _contains(begin2, end2, row):
-                parts[count, 0], parts[count, 1], parts[count, 2] = row, cuts[k + 1], 1 if active else 0
-                count += 1
-    return count
+def _crossed(places, cells, settled, before, ahead, theta, i):
+    """Return the first of the kinks between the cells of a particle, and how many there are, around the circle."""
+    table, owner, guide = places
+    count = table.shape[0] - 2
+    after = cell_of(table, owner, guide, cells[i], theta[i, 1], theta[i, 2])
+    was = cell_of(table, owner, guide, settled[i], before[i, 1], before[i, 2])
+    beyond = cell_of(table, owner, guide, after, ahead[i, 1], ahead[i, 2])
+    settled[i] = after
+    if after == was and after == beyond:
+        return after, 0
+    if max(after, was, beyond) == count:  # w = 0 has no place on the circle
+        return 0, count
+    forward, backward = 0, 0
+    for cell in (was, beyond):
+        way = cell - after if cell >= after else cell - after + count
+        if 2 * way <= count:  # half a turn at most: no input is met twice
+            forward = max(forward, way)
+        else:
+            backward = max(backward, count - way)
+    return (after + 1 - backward) % count, forward + backward
 
 
 @jit
-def _range(table, axes, begin, end, cloud, i):
-    """Return the active range of particle i of a cloud, searched from [begin, end) on."""
-    if is_range(table, axes[4], begin, end, cloud[i, 1], cloud[i, 2]):
-        return np.int64(begin), np.int64(end)
-    return find_range(table, axes, begin, end, cloud[i, 1], cloud[i, 2])
-
-
-@jit
-def _contains(begin, end, row):
-    if begin <= end:
-        return begin <= row < end
-    return row >= begin or row < end
-
-
-@jit
-def _may_stay(table, barriers, crossed, theta, velocity, i):
+def _may_stay(places, barriers, first, length, theta, velocity, i):
     """Return whether there is a kink among those crossed to which a particle is drawn from both sides."""
+    table, owner, _ = places
     a, u0, u1 = theta[i, 0], velocity[i, 1], velocity[i, 2]
+    count = table.shape[0] - 2
     found = False
-    for c in range(crossed.shape[0]):
-        full = float(crossed[c, 2])
-        for row in range(crossed[c, 0], crossed[c, 1]):
-            jump = a * barriers[row]
-            pull = u0 * table[row, 0] + u1 * table[row, 1] + full * jump
-            found |= (jump > 0.0) & (pull > -_SURE * jump) & (pull < (1.0 + _SURE) * jump)
+    for row in range(first, first + length):
+        row = row if row < count else row - count
+        side = 1.0 if owner[row] >= 0 else -1.0
+        jump = a * barriers[owner[row] if owner[row] >= 0 else ~owner[row]]
+        active = side * signed_product(table, row, theta[i, 1], theta[i, 2]) > 0.0
+        drift = side * (u0 * table[row, 0] + u1 * table[row, 1]) + (jump if active else 0.0)
+        found |= (jump > 0.0) & (drift > -_SURE * jump) & (drift < (1.0 + _SURE) * jump)
     return found
 
 
 @jit
-def _names(kink_of, crossed, held, names):
+def _names(places, kink_of, first, length, held, names):
     """Fill `names` with the kinks crossed and held, in ascending order and each once; return their number."""
+    _, owner, _ = places
+    total = owner.size - 2
     count = 0
     for j in held:
         if j >= 0:
             names[count] = j
             count += 1
-    for c in range(crossed.shape[0]):
-        for row in range(crossed[c, 0], crossed[c, 1]):
-            if kink_of[row] >= 0:
-                names[count] = kink_of[row]
-                count += 1
+    for row in range(first, first + length):
+        j = owner[row if row < total else row - total]
+        names[count] = kink_of[j if j >= 0 else ~j]
+        count += 1
     return distinct(names, count)
