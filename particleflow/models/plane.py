@@ -16,9 +16,9 @@ piece of the circle; its base, the sum of all pieces before, is added where it i
 import numpy as np
 
 from particleflow.jit import jit
+from particleflow.lanes import aligned
 from particleflow.losses import half_derivatives, loss_values
 from particleflow.models.plane_kinks import KinkCircle, find_cell, is_between, part_of
-from particleflow.models.relu_products import aligned
 from particleflow.prefetching import AHEAD, prefetch
 from particleflow.regularizers import pull
 from particleflow.threads import pieces, share

@@ -13,7 +13,7 @@ all others are. Where products are 0, no input is active: leaving comes before e
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.relu_products import aligned
+from particleflow.lanes import aligned
 
 
 class KinkCircle:
