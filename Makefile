@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	@mkdir -p demo
-	@echo "Running examples/treasury_bill.toml; the first run compiles its kernels, which takes about 20 seconds."
+	@echo "Running examples/treasury_bill.toml; the first run compiles its kernels, which takes about 15 seconds."
 	$(BIN)/particleflow run examples/treasury_bill.toml -o demo/treasury_bill.h5 --overwrite
 	@echo
 	$(BIN)/particleflow plot demo/treasury_bill.h5 -o demo --animate gif
@@ -21,7 +21,7 @@ docs: .venv/installed-docs
 test: .venv/installed-test docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@echo "The tests take about seven minutes, most of it compiling; the ledger of claims comes last and takes two."
+	@echo "The tests take about five minutes on two cores, much of it compiling; the ledger of claims comes last and takes one."
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m validation
 

@@ -16,19 +16,13 @@ from numba import njit
 from numba.core import types
 from numba.core.caching import IndexDataCacheFile
 
-_OPTIONS = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "nsz"},
-    "no_cfunc_wrapper": True,  # nobody calls them from C
-}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
 def jit(function):
     """Compile a function when it is first called, or take it from the cache on disk."""
     try:
         dispatcher = njit(cache=True, **_OPTIONS)(function)
-        _take_numbers_alike(dispatcher)
     except RuntimeError:  # Numba found no folder to write to
         warnings.warn(
             "compiled kernels cannot be kept, so that every start takes longer: set NUMBA_CACHE_DIR to a folder that "
@@ -37,7 +31,8 @@ def jit(function):
         )
         return njit(**_OPTIONS)(function)
     kept = getattr(dispatcher, "_cache", None)
-    if kept is not None:
+    if kept is not None:  # it is None where NUMBA_DISABLE_JIT leaves functions as they are
+        _take_numbers_alike(dispatcher)
         stamp = source_stamp(Path(__file__).parent)
         kept._cache_file = KernelCache(kept._cache_path, kept._impl.filename_base, stamp)
     return dispatcher

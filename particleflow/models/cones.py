@@ -12,8 +12,9 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.jumps import first_jump
+from particleflow.models.products import add_multiple, copy, dot
 from particleflow.models.resting import stays_at_origin
-from particleflow.models.surfaces import NOTHING, dot, neuron, output
+from particleflow.models.surfaces import NOTHING, neuron, output
 from particleflow.regularizers import PATH_NORM
 
 # How far a direction turns in a step, and the length of a block at rest: none of its products with data is noticed.
@@ -52,7 +53,8 @@ def settle_cones(before, ahead, theta, velocity, network, pulls, surfaces, cones
                 rests = rests and dot(speed, here) < 0.0 and _is_corner(start, place)
                 changed = changed or rests
                 if rests:
-                    here[:] = start * (_LENGTH / math.sqrt(dot(start, start)))
+                    here[:] = 0.0
+                    add_multiple(_LENGTH / math.sqrt(dot(start, start)), start, here)
                     _put(theta, network, row, place, here)
             if rests and count < len(found):
                 found[count, 0] = row
@@ -100,7 +102,7 @@ def _leave(theta, network, pulls, surfaces, row, place, block, free):
     if place >= 0:
         q = row * own + place
         for j in range(g):
-            kinks[j, : inputs.shape[1]] = inputs[j]
+            copy(inputs[j], kinks[j])
             jumps[j] = residuals[j] * first_jump(theta, network, surfaces, every, q, j)
         if code == PATH_NORM:
             for e in range(first[q], first[q + 1]):
@@ -115,12 +117,13 @@ def _leave(theta, network, pulls, surfaces, row, place, block, free):
                 if code == PATH_NORM:
                     W = neuron(theta, network, q)
                     jumps[g + k] = 2.0 * weight * abs(theta[row, 0]) * math.sqrt(dot(W, W))
-        jumps[:g] = theta[row, 0] * residuals
+        for j in range(g):
+            jumps[j] = theta[row, 0] * residuals[j]
     particle, speed = np.ones(1 + size), np.zeros(1 + size)
-    particle[1:] = block
-    speed[1:] = free
+    copy(block, particle[1:])
+    copy(free, speed[1:])
     stays = stays_at_origin(particle, speed, kinks, jumps, pull)
-    block[:] = particle[1:]
+    copy(particle[1:], block)
     return stays
 
 
@@ -131,7 +134,7 @@ def _take(theta, network, row, place, block):
     block[:] = 0.0
     if place >= 0:
         W = neuron(theta, network, row * own + place)
-        block[: W.size] = W
+        copy(W, block)
     else:
         for k in range(supports.shape[1]):
             if supports[row, k] >= 0:
@@ -143,7 +146,7 @@ def _put(theta, network, row, place, block):
     supports, own, _, _, _ = network
     if place >= 0:
         W = neuron(theta, network, row * own + place)
-        W[:] = block[: W.size]
+        copy(block[: W.size], W)
     else:
         for k in range(supports.shape[1]):
             if supports[row, k] >= 0:

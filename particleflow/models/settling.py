@@ -8,6 +8,8 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.jumps import coordinate_jump, find_jumps, least_shares
+from particleflow.models.kinks import contains
+from particleflow.models.products import copy
 from particleflow.models.surfaces import (
     OFFSET,
     add_normal,
@@ -38,13 +40,17 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
     for start in range(starts.size - 1):
         chosen = np.arange(starts[start], starts[start + 1])
         joined = False
-        if not np.all(kept[chosen]) and _has_left(chosen, theta, surfaces, kept):
+        if _some_new(chosen, kept) and _has_left(chosen, theta, surfaces, kept):
             # a coordinate may have left 0 because another surface was crossed: it is put back first
             asked, given, there, taken = kept.copy(), shares.copy(), theta.copy(), current.copy()
             _put_back(chosen, world, kept)
             count, joined, _ = _choose(chosen, before, ahead, world, active, kept)
             if not joined:
-                kept[:], shares[:], theta[:], current[:] = asked, given, there, taken
+                copy(asked, kept)
+                copy(given, shares)
+                for i in range(len(theta)):
+                    copy(there[i], theta[i])
+                    copy(taken[i], current[i])
         if not joined:
             chosen = np.arange(starts[start], starts[start + 1])
             count, joined, left = _choose(chosen, before, ahead, world, active, kept)
@@ -54,6 +60,15 @@ def settle_on_surfaces(before, ahead, theta, velocity, network, pulls, surfaces,
             moved = _release(chosen[:count], world, kept)
             changed = changed or moved
     return changed
+
+
+@jit
+def _some_new(chosen, kept):
+    """Return whether some surfaces were not held before."""
+    some = False
+    for c in chosen:
+        some = some or not kept[c]
+    return some
 
 
 @jit
@@ -70,7 +85,12 @@ def _has_left(chosen, theta, surfaces, kept):
 def _put_back(chosen, world, kept):
     """Put the coordinates in contact that have left 0 back on it; their shares are those of the side they were on."""
     theta, _, network, pulls, surfaces, _, _, shares = world
-    held = np.array([c for c in chosen if kept[c]])
+    held, count = np.empty(chosen.size, dtype=np.int64), 0
+    for c in chosen:
+        if kept[c]:
+            held[count] = c
+            count += 1
+    held = held[:count]
     for c in held:
         row, place, j = surfaces[c]
         if j < 0 and theta[row, 1 + place] != 0.0:
@@ -123,17 +143,21 @@ def _join(chosen, count, before, ahead, world, active, kept):
     if (value > 0.0) != active:  # put back on an earlier surface, the cloud does not get here
         add_normal(current, -jumps[c] if value > 0.0 else jumps[c], network, surfaces[c], normals[c])
         return count
-    near = [other for other in chosen[:count] if touch(network, surfaces[c], surfaces[other])]
-    near.append(c)
-    ring = np.array(near)
+    ring, size = np.empty(count + 1, dtype=np.int64), 0
+    for other in chosen[:count]:
+        if touch(network, surfaces[c], surfaces[other]):
+            ring[size] = other
+            size += 1
+    ring[size] = c
+    ring = ring[: size + 1]
     shares[c] = jumps[c] if active else 0.0
-    old = shares[ring]
+    old = shares.copy()
     for o in ring:
         add_normal(current, shares[o], network, surfaces[o], normals[o])
     together = _put_on(ring, chosen[: count + 1], before, ahead, world)
     if together.size == 0:
-        shares[ring] = old
         for o in ring:
+            shares[o] = old[o]
             add_normal(current, -shares[o], network, surfaces[o], normals[o])
         return count
     for o in ring:
@@ -157,9 +181,11 @@ def _put_on(ring, chosen, before, ahead, world):
     """
     theta, current, network, pulls, surfaces, normals, jumps, shares = world
     rows, s = _rows(ring, network, surfaces), network[0].shape[1]
-    start, together = theta[rows], ring
+    start, together = np.empty((rows.size, theta.shape[1])), ring
+    for q in range(rows.size):
+        copy(theta[rows[q]], start[q])
     while True:
-        proper = np.array([c for c in together if not is_corner(surfaces[c], normals[c], s)])
+        proper = _without_corners(together, surfaces, normals, s)
         if (
             independent(proper, network, surfaces, normals)
             and project(theta, proper, np.full(proper.size, -1.0), network, surfaces, normals)
@@ -169,15 +195,35 @@ def _put_on(ring, chosen, before, ahead, world):
             fraction = least_shares(theta, current, network, pulls, *lists)
             if 0.0 < fraction[-1] < 1.0:
                 return together
-        ended = np.array([is_lone(surfaces[c], normals[c], s) for c in together])
-        theta[rows] = start
+        ended = np.empty(together.size, dtype=np.bool_)
+        for q in range(together.size):
+            ended[q] = is_lone(surfaces[together[q]], normals[together[q]], s)
+        for q in range(rows.size):
+            copy(start[q], theta[rows[q]])
         for c in ring:
             find_normal(theta, network, surfaces[c], normals[c])
-        if ended[-1] or not np.any(ended):
+        if ended[-1] or not contains(ended, True):
             return together[:0]
-        for c in together[ended]:
-            _end(theta, network, surfaces[c], normals[c], surfaces[ring[-1]])
-        together = together[~ended]
+        others, count = np.empty(together.size, dtype=np.int64), 0
+        for q in range(together.size):
+            c = together[q]
+            if ended[q]:
+                _end(theta, network, surfaces[c], normals[c], surfaces[ring[-1]])
+            else:
+                others[count] = c
+                count += 1
+        together = others[:count]
+
+
+@jit
+def _without_corners(chosen, surfaces, normals, s):
+    """Return the chosen surfaces that are no corners."""
+    proper, count = np.empty(chosen.size, dtype=np.int64), 0
+    for c in chosen:
+        if not is_corner(surfaces[c], normals[c], s):
+            proper[count] = c
+            count += 1
+    return proper[:count]
 
 
 @jit
@@ -207,7 +253,12 @@ def _rows(chosen, network, surfaces):
         for k in range(supports.shape[1]):
             if (j < 0) != (place < 0) and supports[row, k] >= 0:
                 touched[supports[row, k] // own] = True
-    return np.flatnonzero(touched)
+    rows, count = np.empty(touched.size, dtype=np.int64), 0
+    for i in range(touched.size):
+        if touched[i]:
+            rows[count] = i
+            count += 1
+    return rows[:count]
 
 
 @jit

@@ -37,7 +37,8 @@ def ours(folder):
     path = folder / "ours.h5"
 
     def run():
-        writer = pf.TrajectoryWriter(path, overwrite=True)
+        path.unlink(missing_ok=True)
+        writer = pf.TrajectoryWriter(path)
         writer.start(caught.info)
         for _ in range(FRAMES):
             writer.record(*caught.frame)
