@@ -9,7 +9,7 @@ import numpy as np
 
 from particleflow.jit import jit
 from particleflow.models.products import dot
-from particleflow.models.relu_products import PANEL
+from particleflow.models.relu_products import MOST_BITS, PANEL
 from particleflow.models.resting import may_rest
 from particleflow.models.sliding import SlidingVelocity, distinct, settle_particle
 
@@ -36,14 +36,15 @@ class PanelSlidingVelocity(SlidingVelocity):
     def __init__(self, velocity, drift, X, regularizer, weight, m):
         super().__init__(velocity, X, drift.residuals, regularizer, weight, m)
         self._drift = drift
-        # the last cloud that contacts were looked for at, and its signs; at first none
-        self._last, self._signs = np.full((m, 1 + X.shape[1]), np.nan), np.zeros_like(drift.bits)
-        self._ahead = np.zeros_like(drift.bits)
+        self._last = None  # the cloud at which contacts were last looked for
 
     def _find(self, clouds):
         before, ahead, theta, _ = clouds
-        if len(self._signs) < len(theta):  # of so many pairs signs are not kept
+        if 3 * len(theta) * self._drift.bits.shape[1] > MOST_BITS:
             return super()._find(clouds)
+        if self._last is None:  # not before: a velocity alone needs none of this memory
+            self._last = np.full_like(theta, np.nan)
+            self._signs, self._ahead = (np.empty_like(self._drift.bits) for _ in range(2))
         moved = np.flatnonzero((before != self._last).any(axis=1))
         if len(moved):
             signs = np.empty((len(moved), self._signs.shape[1]), dtype=np.uint8)
