@@ -49,10 +49,10 @@ def test_ties_on_the_kinks(loss):
         assert compared(theta, X, np.sign(rng.normal(size=n)), loss) <= 1e-12, n
 
 
-@pytest.mark.parametrize("room", [10**5, 10**9])
-def test_more_than_one_piece(room, monkeypatch):
-    """Where there is no room for the bits of all neurons they are computed twice."""
-    monkeypatch.setattr(relu_products, "MOST_BITS", room)
+@pytest.mark.parametrize(("name", "value"), [("MOST_BITS", 10**5), ("_SMALL_SUMS", 0), ("_SMALL_SUMS", 10**9)])
+def test_more_than_one_piece(name, value, monkeypatch):
+    """Whether bits are computed twice, neurons or data are shared among threads."""
+    monkeypatch.setattr(relu_products, name, value)
     rng = np.random.default_rng(2)
     theta, X, y = rng.normal(size=(1500, 41)), rng.normal(size=(901, 40)), rng.normal(size=901)
     assert compared(theta, X, y) <= 1e-12
@@ -91,9 +91,10 @@ def test_three_layers(s):
                 assert np.abs(velocity[:, block] + truth[:, block]).max() <= 1e-12 * scale, (n, d, m)
 
 
-@pytest.mark.parametrize("room", [10, 10**9])
-def test_hidden_kinks_have_no_slope(room, monkeypatch):
-    monkeypatch.setattr(relu_products, "MOST_BITS", room)
+@pytest.mark.parametrize(("name", "value"), [("MOST_BITS", 10), ("_SMALL_SUMS", 0), ("_PIECE_FLOPS", 1)])
+def test_hidden_kinks_have_no_slope(name, value, monkeypatch):
+    """Whether bits are computed twice, neurons or data are shared among threads."""
+    monkeypatch.setattr(relu_products, name, value)
     rng = np.random.default_rng(7)
     m, n, d, s = 9, 21, 4, 3
     theta, X, y = rng.normal(size=(m, 1 + s + s * d)), rng.normal(size=(n, d)), rng.normal(size=n)

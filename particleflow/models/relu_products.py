@@ -30,6 +30,8 @@ _CHUNK = 16
 # most 0.1 s, for which a signal may wait.
 _PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 4e6, 16, 4e9
 _SHARED_NEURONS = 256, 1024
+# Where v is so small (in bytes), threads take some of the data each, with sums of their own, and meet once in a step.
+_SMALL_SUMS, _PARTS = 2**19, 4
 MOST_BITS = 2**30
 """Bytes of bits that are kept: so many that only billions of neurons times data need more."""
 
@@ -48,31 +50,33 @@ class Panels:
         How many panels there are.
     width : int
         d, rounded up to whole panels.
+    columns, rows : ndarray, shape (count, d, 8) and (8·count, width)
+        The inputs, for the first product and for the second.
     """
 
     def __init__(self, X):
         n, d = X.shape
         self.count, self.width = -(-n // PANEL), -(-d // PANEL) * PANEL
-        self._columns = aligned((self.count, d, PANEL))
-        self._rows = aligned((self.count * PANEL, self.width))
+        self.columns = aligned((self.count, d, PANEL))
+        self.rows = aligned((self.count * PANEL, self.width))
         self.fill(X)
 
     def fill(self, X):
         """Take these inputs from now on."""
         n, d = X.shape
-        self._rows[:n, :d] = X
-        self._columns[...] = self._rows[:, :d].reshape(self.count, PANEL, d).transpose(0, 2, 1)
+        self.rows[:n, :d] = X
+        self.columns[...] = self.rows[:, :d].reshape(self.count, PANEL, d).transpose(0, 2, 1)
 
     def forward(self, read_out, network, f, bits):
         """Call ``read_out(columns, first, last, *network, f, bits)`` for all panels, some at a time.
 
         It adds the outputs of the network to f (8·panels,) and fills bits (neurons, panels).
         """
-        flops = 2.0 * PANEL * self._columns.shape[1] * len(bits)
+        flops = 2.0 * PANEL * self.columns.shape[1] * len(bits)
         size = max(1, int(min(max(_PIECE_FLOPS / flops, _PIECE_PANELS), _MOST_FLOPS / flops)))
         even = 2 * -(-self.count // (2 * size))  # for two threads to end together
         share(
-            lambda first, last: read_out(self._columns, first, last, *network, f, bits),
+            lambda first, last: read_out(self.columns, first, last, *network, f, bits),
             pieces(self.count, -(-self.count // even)),
         )
 
@@ -82,7 +86,7 @@ class Panels:
         columns = [*pieces(wide, 16), *[(wide, self.width)] * (wide < self.width)]
         neurons = pieces(len(out), _SHARED_NEURONS[len(columns) > 3])
         share(
-            lambda column, first, last: add_active(self._rows, residuals, bits, column, first, last, out),
+            lambda *piece: add_active(self.rows, residuals, bits, 0, self.count, *piece, out),
             [(column, *some) for some in neurons for column, _ in columns],
         )
 
@@ -127,9 +131,12 @@ class ReluDrift:
         size = self._panels.count * PANEL
         self._f, self._again, self._residuals = aligned(size), aligned(size), np.zeros(size)
         self.residuals = self._residuals[: len(data.y)]
-        self.sums = aligned((m * s, self._panels.width))
         self._blocks = pieces(m, max(1, MOST_BITS // (self._panels.count * s)))
         self.bits = np.zeros((self._blocks[0][1] * s, self._panels.count), dtype=np.uint8)
+        self._parts = self._cut(m * s)
+        self._risks = np.zeros(max(1, len(self._parts)))
+        self._sums = aligned((len(self._risks), m * s, self._panels.width))
+        self.sums = self._sums[0]
 
     def add_up(self, *network):
         """Fill residuals and sums and return the risk; `network` are arrays of m or m·s rows.
@@ -139,13 +146,18 @@ class ReluDrift:
         if not self.fixed:
             self._panels.fill(self.X)
         self._f[:] = 0.0
+        if self._parts:
+            share(lambda *part: self._do_part(network, *part), self._parts)
+            for of_part in self._sums[1:]:
+                self.sums += of_part
+            return float(self._risks.sum())
         for block in self._blocks:
             bits = self._forward(block, network, self._f)
-        risk = _fill_residuals(self.loss, self._f, self.y, self.m, self.residuals)
+        risk = self._fill_residuals(0, self._panels.count)
         for first, last in reversed(self._blocks):
             if last < self.m:
                 bits = self._forward((first, last), network, self._again)
-            self.unmark(first, last, bits)
+            self.unmark(first, last, 0, self._panels.count, bits)
             some = slice(first * len(self.sums) // self.m, last * len(self.sums) // self.m)
             self._panels.active_sums(self._residuals, bits, self.sums[some])
         return risk
@@ -154,8 +166,28 @@ class ReluDrift:
         """Fill bits (neurons, panels) with the signs of another network."""
         self._panels.forward(self._read_out, network, self._again, bits)
 
-    def unmark(self, first, last, bits):
-        """Clear bits of the particles first, …, last − 1 that should not count; here there are none."""
+    def unmark(self, first, last, first_panel, last_panel, bits):
+        """Clear bits of some particles in some panels that should not count; here there are none."""
+
+    def _cut(self, neurons):
+        """Return the parts of the data, (number, first panel, last panel); none where v or the work is large."""
+        count, width = self._panels.count, self._panels.width
+        flops = 4.0 * PANEL * count * neurons * width
+        if 8 * neurons * width > _SMALL_SUMS or flops > _PARTS * _MOST_FLOPS or len(self._blocks) > 1:
+            return []
+        parts = min(_PARTS, max(1, int(flops / _PIECE_FLOPS)))
+        return [(number, *piece) for number, piece in enumerate(pieces(count, -(-count // parts)))]
+
+    def _do_part(self, network, number, first, last):
+        panels, bits = self._panels, self.bits
+        self._read_out(panels.columns, first, last, *network, self._f, bits)
+        self._risks[number] = self._fill_residuals(first, last)
+        self.unmark(0, self.m, first, last, bits)
+        add_all_active(panels.rows, self._residuals, bits, first, last, self._sums[number])
+
+    def _fill_residuals(self, first, last):
+        some = slice(PANEL * first, min(PANEL * last, len(self.y)))
+        return _fill_residuals(self.loss, self._f[some], self.y[some], self.m, len(self.y), self.residuals[some])
 
     def _forward(self, block, network, f):
         first, last = block
@@ -166,15 +198,15 @@ class ReluDrift:
 
 
 @jit
-def _fill_residuals(loss, f, y, m, residuals):
-    n = y.size
-    f = f[:n] / m
-    loss_values(loss, f, y, residuals)
+def _fill_residuals(loss, f, y, m, n, residuals):
+    """Fill residuals with ½ℓ'_j / n for some of the n data; return their part of the risk."""
+    outputs = f / m
+    loss_values(loss, outputs, y, residuals)
     risk = 0.0
-    for j in range(n):
+    for j in range(y.size):
         risk += residuals[j]
-    half_derivatives(loss, f, y, residuals)
-    for j in range(n):
+    half_derivatives(loss, outputs, y, residuals)
+    for j in range(y.size):
         residuals[j] /= n
     return risk / n
 
@@ -212,23 +244,30 @@ def multiply_panel(columns, p, weights, shift, first, last, z):
 
 
 @jit
-def add_active(rows, residuals, bits, column, start, stop, out):
-    """Fill 16 columns of out, or the last 8, with v of the neurons start, …, stop − 1."""
-    if column + 16 <= out.shape[1]:
-        _add_active(zeros(16), rows, residuals, bits, column, start, stop, out)
-    else:
-        _add_active(zeros(8), rows, residuals, bits, column, start, stop, out)
+def add_all_active(rows, residuals, bits, first, last, out):
+    """Fill out with v, summed over the data of the panels first, …, last − 1."""
+    for column in range(0, out.shape[1], 16):
+        add_active(rows, residuals, bits, first, last, column, 0, out.shape[0], out)
 
 
 @jit
-def _add_active(zero, rows, residuals, bits, column, start, stop, out):
+def add_active(rows, residuals, bits, first, last, column, start, stop, out):
+    """Fill 16 columns of out, or the last 8, with v of the neurons start, …, stop − 1; panels as above."""
+    if column + 16 <= out.shape[1]:
+        _add_active(zeros(16), rows, residuals, bits, first, last, column, start, stop, out)
+    else:
+        _add_active(zeros(8), rows, residuals, bits, first, last, column, start, stop, out)
+
+
+@jit
+def _add_active(zero, rows, residuals, bits, first, last, column, start, stop, out):
     size = width(zero)
     tables = np.empty(_CHUNK * 32 * size + 8)
     begin = (-tables.ctypes.data % 64) // 8  # as `aligned`
     for i in range(start, stop):
         store(zero, out, i * out.shape[1] + column)
-    for panel in range(0, bits.shape[1], _CHUNK):
-        count = min(_CHUNK, bits.shape[1] - panel)
+    for panel in range(first, last, _CHUNK):
+        count = min(_CHUNK, last - panel)
         for group in range(2 * count):
             fill_table(zero, rows, residuals, 8 * panel + 4 * group, column, tables, begin + 16 * size * group)
         for i in range(start, stop, 2):

@@ -99,9 +99,9 @@ class _ReluDrift(ReluDrift):
         """Take the slope 0 at these kinks from now on: pairs of arrays (neuron, datum) and (cluster, datum)."""
         self.hidden = *first, *second
 
-    def unmark(self, first, last, bits):
+    def unmark(self, first, last, first_panel, last_panel, bits):
         """Clear the bits of hidden kinks."""
-        _unmark(*self.hidden, first, last, self.s, bits)
+        _unmark(*self.hidden, first, last, PANEL * first_panel, PANEL * last_panel, self.s, bits)
 
     def __call__(self, a, u, W, out):
         risk = self.add_up(a, u, W)
@@ -136,15 +136,20 @@ def _read_out(columns, first, last, a, u, W, f, bits):
 
 
 @jit
-def _unmark(neuron, first_datum, cluster, second_datum, first, last, s, bits):
-    """Clear the bits of neurons at data, and of all neurons of clusters at data, for clusters first, …, last − 1."""
+def _unmark(neuron, first_datum, cluster, second_datum, first, last, begin, end, s, bits):
+    """Clear the bits of neurons at data, and of all neurons of clusters at data: clusters first, …, last − 1 alone.
+
+    Of the data those from `begin` to `end` − 1.
+    """
     for e in range(neuron.size):
-        if first * s <= neuron[e] < last * s:
-            bits[neuron[e] - first * s, first_datum[e] // PANEL] &= ~(1 << (first_datum[e] % PANEL))
+        j = first_datum[e]
+        if first * s <= neuron[e] < last * s and begin <= j < end:
+            bits[neuron[e] - first * s, j // PANEL] &= ~(1 << (j % PANEL))
     for e in range(cluster.size):
-        if first <= cluster[e] < last:
+        j = second_datum[e]
+        if first <= cluster[e] < last and begin <= j < end:
             for k in range((cluster[e] - first) * s, (cluster[e] + 1 - first) * s):
-                bits[k, second_datum[e] // PANEL] &= ~(1 << (second_datum[e] % PANEL))
+                bits[k, j // PANEL] &= ~(1 << (j % PANEL))
 
 
 @jit
