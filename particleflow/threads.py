@@ -9,7 +9,7 @@ from functools import cache
 from queue import SimpleQueue
 from threading import Thread
 
-_MOST_PARTS, _PART_FLOPS, _PARTS_MEMORY = 8, 4e6, 2**28  # sums of their own: how many, worth 0.2 ms, bytes of all
+_MOST_PARTS, _PART_FLOPS, _PARTS_MEMORY = 4, 4e6, 2**28  # sums of their own: how many, worth 0.2 ms, bytes of all
 _PIECE_FLOPS = 5e8  # 0.1 s
 
 

@@ -82,5 +82,5 @@ def test_rounds_cover_the_data_once_in_order(count, rows, flops, memory):
     assert all(first % rows == 0 for first, _ in ends)
     for some in found:
         assert [part for part, _, _ in some] == list(range(len(some)))
-        assert len(some) <= len(found[0]) <= max(1, min(8, 2**28 / memory))
+        assert len(some) <= len(found[0]) <= max(1, min(4, 2**28 / memory))
         assert all(last - first <= max(rows, 5e8 / flops) for _, first, last in some)

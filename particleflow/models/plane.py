@@ -25,7 +25,7 @@ from particleflow.threads import pieces, share
 
 _BLOCK = 256
 # Kinks of a piece of the circle, and most particles or data of a piece.
-_SHIFT = 15
+_SHIFT = 14
 _KINKS, _MOST = 1 << _SHIFT, 1 << 15
 # Most tables of sums that particles are added to, each in a piece of its own.
 _TABLES = 16
