@@ -2,7 +2,7 @@
 
     python -m validation.benchmarks.memory [--m 1000000] [--n 100000] [--d 20]
 
-The largest case takes several minutes: 4 n m d operations, and half of them once more, since the signs of more than
+The default takes about three minutes: 4 n m d operations, and half of them once more, since the signs of more than
 8.6e9 pairs are not kept.
 """
 
