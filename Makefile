@@ -21,7 +21,7 @@ docs: .venv/installed-docs
 test: .venv/installed-test docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@echo "The tests take about five minutes on two cores, much of it compiling; the ledger of claims comes last and takes one."
+	@echo "The tests take about six minutes on two cores, much of it compiling; the ledger of claims comes last and takes one."
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m validation
 
