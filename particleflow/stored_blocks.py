@@ -19,23 +19,28 @@ def room(count):
 
 
 @jit
-def stored(data, stream):
-    """Set `stream` to what zlib decompresses to `data`; both are contiguous arrays of uint8, of `room(n)` and n > 0."""
-    total, a, b, at = len(data), 1, 0, 2
+def stored(rows, stream):
+    """Set `stream` to what zlib decompresses to these rows (uint8), one after the other, of n > 0 bytes; see `room`.
+
+    Rows may lie apart: they are read where they are.
+    """
+    total, a, b, at = rows.size, 1, 0, 2
+    rest, left = total, 0  # of all, and of the block
     stream[0], stream[1] = 0x78, 0x01
-    for start in range(0, total, _BLOCK):
-        end = min(start + _BLOCK, total)
-        stream[at] = end == total
-        length = end - start
-        _put(stream, at + 1, length, length >> 8)
-        _put(stream, at + 3, ~length, ~length >> 8)
-        at += _HEADER
-        for first in range(start, end, _PIECE):
-            count = min(_PIECE, end - first)
-            plain, weighted = _copy(data[first : first + count], stream[at : at + count])
+    for row in range(rows.shape[0]):
+        first = 0
+        while first < rows.shape[1]:
+            if left == 0:
+                left = min(_BLOCK, rest)
+                stream[at] = left == rest
+                _put(stream, at + 1, left, left >> 8)
+                _put(stream, at + 3, ~left, ~left >> 8)
+                at += _HEADER
+            count = min(rows.shape[1] - first, left, _PIECE)
+            plain, weighted = _copy(rows[row, first : first + count], stream[at : at + count])
             b = (b + count * (a + plain) - weighted) % _PRIME
             a = (a + plain) % _PRIME
-            at += count
+            first, at, left, rest = first + count, at + count, left - count, rest - count
     _put(stream, at, b >> 8, b)
     _put(stream, at + 2, a >> 8, a)
 
