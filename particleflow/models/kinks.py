@@ -13,7 +13,7 @@ from particleflow.models.products import add_multiple, copy, dot
 
 # A particle in contact is kept this far on the inactive side (relative to ‖w‖‖x‖), so that its sign is beyond rounding.
 _OFFSET = 1e-12
-# Putting a particle back on its kink by less than this leaves its velocity as it is.
+# A particle that is released is on its kink still if it is this near.
 _NOTICEABLE = 1e-10
 
 
@@ -227,7 +227,7 @@ def settle_on_kinks(theta, velocity, z_before, z_ahead, z_after, kinks, squares,
     away = _distance(w, kinks, squares, chosen, on_kink, side)
     if away > 0.5 * _OFFSET:
         _project(w, basis, rank, kinks, squares, chosen, on_kink, side)
-        moved = moved or away > _NOTICEABLE
+        moved = True  # however little: a resumed flow evaluates the velocity here
     copy(w, theta[1:])
     return kept, moved
 

@@ -23,7 +23,7 @@ from particleflow.models.surfaces import (
     touch,
 )
 
-# Putting a cloud back on a surface by less than this leaves its velocity as it is.
+# A cloud that is released is on its surface still if it is this near.
 _NOTICEABLE = 1e-10
 
 
@@ -305,5 +305,5 @@ def _release(chosen, world, kept):
             count += 1
     if away > 0.5 * OFFSET:
         project(theta, chosen[:count], side[:count], network, surfaces, normals)
-        changed = changed or away > _NOTICEABLE
+        changed = True  # however little: a resumed flow evaluates the velocity here
     return changed
