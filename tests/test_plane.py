@@ -157,6 +157,7 @@ def test_the_same_bits_for_any_number_of_threads(n, m, monkeypatch):
         for cloud in (theta[::-1], theta):
             parts = velocity(np.ascontiguousarray(cloud), out)
         results.append((out, parts))
+        assert out.any(axis=1).all()
     for out, parts in results[1:]:
         np.testing.assert_array_equal(out, results[0][0])
         assert parts == results[0][1]

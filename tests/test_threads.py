@@ -22,6 +22,7 @@ for model, m, p in (
 ):
     theta, out = rng.normal(size=(m, p)), np.empty((m, p))
     quantities = pf.EmpiricalEnergy(model, (X, y), strength=0.1, regularizer="path-norm").make_velocity(m)(theta, out)
+    assert out.any()
     print(hashlib.sha256(out.tobytes()).hexdigest(), quantities["risk"])
 """
 

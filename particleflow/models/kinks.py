@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from particleflow.jit import jit
-from particleflow.models.products import add_multiple, copy, dot
+from particleflow.models.products import add_multiple, copy, dot, marked
 
 # A particle in contact is kept this far on the inactive side (relative to ‖w‖‖x‖), so that its sign is beyond rounding.
 _OFFSET = 1e-12
@@ -111,12 +111,8 @@ def bounded_least_squares(gram, target, upper, inside):
 @jit
 def solve_free(gram, target, y, free):
     """Return y with the free entries replaced by the solution of their normal equations (Cholesky)."""
-    index = np.empty(y.size, dtype=np.int64)
-    count = 0
-    for j in range(y.size):
-        if free[j]:
-            index[count] = j
-            count += 1
+    index = marked(free)
+    count = index.size
     factor = np.zeros((count, count))
     x = np.empty(count)
     for p in range(count):

@@ -25,12 +25,8 @@ class PanelSlidingVelocity(SlidingVelocity):
         Where it takes the part of the data.
     X : ndarray, shape (n, d)
         The inputs.
-    regularizer : int
-        The code of V.
-    weight : float
-        λ/2.
-    m : int
-        Number of particles.
+    regularizer, weight, m
+        As in `particleflow.models.sliding.SlidingVelocity`.
     """
 
     def __init__(self, velocity, drift, X, regularizer, weight, m):

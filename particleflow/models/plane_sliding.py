@@ -34,12 +34,8 @@ class PlaneSlidingVelocity(SlidingVelocity):
         The plain velocity.
     X : ndarray, shape (n, 2)
         Its inputs.
-    regularizer : int
-        The code of V.
-    weight : float
-        λ/2.
-    m : int
-        Number of particles.
+    regularizer, weight, m
+        As in `particleflow.models.sliding.SlidingVelocity`.
     """
 
     def __init__(self, velocity, X, regularizer, weight, m):

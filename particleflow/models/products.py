@@ -35,6 +35,18 @@ def add_multiple(scale, x, out):
 
 
 @jit
+def marked(flags):
+    """Return the indices of the flags that are set."""
+    index = np.empty(flags.size, dtype=np.int64)
+    count = 0
+    for j in range(flags.size):
+        if flags[j]:
+            index[count] = j
+            count += 1
+    return index[:count]
+
+
+@jit
 def multiply(left, right, out):
     """Fill out (n, m) with left (n, d) times right (d, m); the loops run along m."""
     if left.shape[1] > SMALL:

@@ -9,7 +9,7 @@ import numpy as np
 from particleflow.jit import jit
 from particleflow.models.jumps import coordinate_jump, find_jumps, least_shares
 from particleflow.models.kinks import contains
-from particleflow.models.products import copy
+from particleflow.models.products import copy, marked
 from particleflow.models.surfaces import (
     OFFSET,
     add_normal,
@@ -253,12 +253,7 @@ def _rows(chosen, network, surfaces):
         for k in range(supports.shape[1]):
             if (j < 0) != (place < 0) and supports[row, k] >= 0:
                 touched[supports[row, k] // own] = True
-    rows, count = np.empty(touched.size, dtype=np.int64), 0
-    for i in range(touched.size):
-        if touched[i]:
-            rows[count] = i
-            count += 1
-    return rows[:count]
+    return marked(touched)
 
 
 @jit

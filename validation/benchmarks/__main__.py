@@ -14,6 +14,8 @@ import os
 import sys
 from pathlib import Path
 
+from validation.processes import ONE_THREAD
+
 LOSS = 0.85
 """A ratio below this part of the stored one is a regression; runs differ by about a tenth."""
 
@@ -21,7 +23,7 @@ LOSS = 0.85
 def main():
     """Run the suite; return the exit code."""
     arguments = _parser().parse_args()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    for name in ONE_THREAD:
         os.environ[name] = str(arguments.threads)  # before the libraries are loaded
     from validation.benchmarks.contest import measure
     from validation.benchmarks.rows import ROWS

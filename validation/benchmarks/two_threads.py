@@ -15,6 +15,7 @@ import numpy as np
 
 import particleflow as pf
 from validation.benchmarks.contest import OURS, Bar, Contest, Row
+from validation.processes import ONE_THREAD
 
 ONE, HALF = "one thread", "half of two steps at once"
 _LEAST = 0.05  # s of work for each call
@@ -51,7 +52,7 @@ class _Process:
 
     def __init__(self, name, threads):
         # as in a flow, BLAS has one thread
-        environment = os.environ | {"NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
+        environment = os.environ | ONE_THREAD | {"NUMBA_NUM_THREADS": str(threads)}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
         self.process = subprocess.Popen([sys.executable, "-c", _CODE, name], env=environment, **pipes)
 
