@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	@mkdir -p demo
-	@echo "Running examples/treasury_bill.toml; the first run compiles its kernels, which takes about 20 seconds."
+	@echo "Running examples/treasury_bill.toml; the first run compiles its kernels, which takes about 25 seconds."
 	$(BIN)/particleflow run examples/treasury_bill.toml -o demo/treasury_bill.h5 --overwrite
 	@echo
 	$(BIN)/particleflow plot demo/treasury_bill.h5 -o demo --animate gif
