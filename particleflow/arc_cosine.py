@@ -28,38 +28,35 @@ class ArcCosineSums:
 
     Parameters
     ----------
-    m : int
-        How many vectors the cloud has.
-    teacher, teacher_weights : ndarray, shape (k, d) and (k,)
-        The sources of the second field.
+    m, k, d : int
+        How many vectors the cloud and the teacher have, and of what dimension.
 
     References
     ----------
     Cho & Saul (2009), "Kernel methods for deep learning".
     """
 
-    def __init__(self, m, teacher, teacher_weights):
-        d = teacher.shape[1]
-        self._cloud, self._teacher = _Sources(m, d), _Sources(len(teacher), d)
-        self._teacher.fill(teacher, teacher_weights)
+    def __init__(self, m, k, d):
+        self._cloud, self._teacher = _Sources(m, d), _Sources(k, d)
         rows = len(self._cloud.units)
         groups = min(GROUPS, -(-rows // TILE))
         self._pieces = [(group,) for group in range(groups)]
         self._tiles, self._sines = aligned((groups, TILE * TILE)), aligned((groups, rows))
         self._pulls = aligned((groups, rows, PANEL * -(-d // PANEL)))
 
-    def add_up(self, W, weights, fields, pulls):
+    def add_up(self, teacher, teacher_weights, W, weights, fields, pulls):
         """Fill fields_i = Σ_s weights_s κ(w_i, v_s) and pulls_i = Σ_s weights_s ∇_w κ(w_i, v_s).
 
         Parameters
         ----------
-        W : ndarray, shape (m, d)
+        teacher, teacher_weights : ndarray, shape (k, d) and (k,)
+            The sources of the second field.
+        W, weights : ndarray, shape (m, d) and (m,)
             The vectors w, which are the sources of the first field too.
-        weights : ndarray, shape (m,)
-            Of these sources.
         fields, pulls : ndarray, shape (2, m) and (2, m, d)
             To be filled.
         """
+        self._teacher.fill(teacher, teacher_weights)
         self._cloud.fill(W, weights)
         own, teacher = self._cloud.arrays, self._teacher.arrays
 

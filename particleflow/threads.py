@@ -65,8 +65,8 @@ def rounds(count, rows, flops, memory):
     """
     tiles = -(-count // rows)
     parts = max(1, min(_MOST_PARTS, tiles, int(flops * count / _PART_FLOPS), int(_PARTS_MEMORY / memory)))
-    size = rows * max(1, min(-(-tiles // parts), int(_PIECE_FLOPS / (flops * rows))))
-    some = pieces(count, size)
+    longest = parts * max(1, int(_PIECE_FLOPS / (flops * rows)))  # tiles of a round
+    some = pieces(count, rows * -(-tiles // (parts * -(-tiles // longest))))
     return [
         [(part, *piece) for part, piece in enumerate(some[first : first + parts])]
         for first in range(0, len(some), parts)

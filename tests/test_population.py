@@ -11,7 +11,7 @@ import particleflow as pf
 from particleflow.activations import RELU
 from particleflow.arc_cosine import TILE, ArcCosineSums, ratio
 from particleflow.gaussian_kernels import pair_matrices
-from particleflow.models.population import pairwise_fields
+from particleflow.models.population import pairwise_fields, small_span
 from particleflow.panel_products import PANEL, add_product
 
 SMOOTH = {"erf": lambda z: erf(z / np.sqrt(2)), "square": lambda z: z**2, "linear": lambda z: z}
@@ -179,7 +179,7 @@ def both_sums(W, weights, teacher, masses):
     """Return fields and pulls of the tiles, and pair by pair."""
     m, d = W.shape
     sums = [(np.empty((2, m)), np.empty((2, m, d))) for _ in range(2)]
-    ArcCosineSums(m, teacher, masses).add_up(W, weights, *sums[0])
+    ArcCosineSums(m, len(teacher), d).add_up(teacher, masses, W, weights, *sums[0])
     pairwise_fields(RELU, teacher, masses, W, weights, *sums[1])
     return sums
 
@@ -231,10 +231,10 @@ def test_symmetric_tiles_remember_nothing_of_the_last_cloud():
     rng = np.random.default_rng(4)
     clouds, teacher, weights = rng.normal(size=(2, TILE + 9, 5)), rng.normal(size=(3, 5)), rng.normal(size=TILE + 9)
     clouds[1, 7] = 0.0
-    kept, results = ArcCosineSums(TILE + 9, teacher, np.ones(3)), []
-    for sums in (kept, kept, ArcCosineSums(TILE + 9, teacher, np.ones(3))):
+    kept, results = ArcCosineSums(TILE + 9, 3, 5), []
+    for sums in (kept, kept, ArcCosineSums(TILE + 9, 3, 5)):
         results.append((np.empty((2, TILE + 9)), np.empty((2, TILE + 9, 5))))
-        sums.add_up(clouds[min(1, len(results) - 1)], weights, *results[-1])
+        sums.add_up(teacher, np.ones(3), clouds[min(1, len(results) - 1)], weights, *results[-1])
     for second, alone in zip(*results[1:], strict=True):
         assert second.any()
         np.testing.assert_array_equal(second, alone)
@@ -244,7 +244,7 @@ def test_symmetric_tiles_tell_of_vectors_that_are_not_finite():
     W = np.ones((20, 3))
     W[4, 1] = np.nan
     fields, pulls = np.zeros((2, 20)), np.zeros((2, 20, 3))
-    ArcCosineSums(20, np.eye(3), np.ones(3)).add_up(W, np.ones(20), fields, pulls)
+    ArcCosineSums(20, 3, 3).add_up(np.eye(3), np.ones(3), W, np.ones(20), fields, pulls)
     assert np.isnan(fields[0]).all() and np.isnan(fields[1, 4])
 
 
@@ -257,10 +257,66 @@ def test_symmetric_tiles_give_the_same_bits_whatever_the_threads(monkeypatch):
         monkeypatch.setattr("particleflow.threads._count", lambda threads=threads: threads)
         with threadpool_limits(threads):
             results.append((np.empty((2, m)), np.empty((2, m, 4))))
-            ArcCosineSums(m, teacher, np.ones(30)).add_up(W, weights, *results[-1])
+            ArcCosineSums(m, 30, 4).add_up(teacher, np.ones(30), W, weights, *results[-1])
     for other in results[1:]:
         for one, same in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
+
+
+def inside(rank, d, m, rng):
+    """Return a teacher and particles of which the weights lie in a random subspace."""
+    basis = np.linalg.qr(rng.normal(size=(d, rank)))[0]
+    return [np.column_stack([rng.normal(size=k), rng.normal(size=(k, rank)) @ basis.T]) for k in (3, m)]
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+@pytest.mark.parametrize("rank", [1, 4, 17])
+@pytest.mark.parametrize("size", [1.0, 1e-90])
+def test_particles_in_a_subspace_have_the_velocity_of_the_whole_space(activation, rank, size):
+    d, m = 34, 1800
+    teacher, theta = inside(rank, d, m, np.random.default_rng(rank))
+    theta[5, 1:] = 0.0
+    theta[:, 1:] *= size
+    assert small_span(teacher[:, 1:], theta[:, 1:]).shape == (d, rank)
+    energy = pf.PopulationEnergy(pf.TwoLayer(activation), teacher, regularizer="none")
+    out, fields, pulls = np.empty_like(theta), np.empty((2, m)), np.empty((2, m, d))
+    risk = energy.make_velocity(m)(theta, out)["risk"]
+    code = energy.pairs.activation.code
+    pairwise_fields(code, teacher[:, 1:], -teacher[:, 0] / 3, theta[:, 1:], theta[:, 0] / m, fields, pulls)
+    expected = -np.column_stack([fields.sum(axis=0), theta[:, :1] * pulls.sum(axis=0)])
+    assert np.abs(out - expected).max() <= 1e-12 * np.abs(expected).max()
+    assert np.abs(out[:, 0] - expected[:, 0]).max() <= 1e-12 * np.abs(expected[:, 0]).max()
+    assert risk == pytest.approx(energy.value(theta), rel=1e-10)
+
+
+def test_the_span_is_that_of_all_particles_and_of_the_teacher():
+    d, m = 34, 1800
+    rng = np.random.default_rng(0)
+    teacher, theta = (sources[:, 1:] for sources in inside(6, d, m, rng))
+    basis = small_span(teacher, theta)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(6), atol=1e-14)
+    np.testing.assert_allclose(theta @ basis @ basis.T, theta, atol=1e-13)
+    assert small_span(rng.normal(size=(1, d)), theta).shape == (d, 7)
+    for far, rank in ((-1, 7), (slice(900, 905), 11)):  # the others are no longer all
+        other = theta.copy()
+        other[far] += 1e-9 * rng.normal(size=other[far].shape)
+        assert small_span(teacher, other).shape == (d, rank)
+    other[600:] = rng.normal(size=(1200, d))
+    assert small_span(teacher, other) is None
+    assert small_span(np.zeros((1, d)), np.zeros((m, d))).shape == (d, 1)
+    for wrong in (np.nan, np.inf):
+        other = theta.copy()
+        other[-1, 2] = wrong
+        assert small_span(teacher, other) is None
+
+
+def test_flows_stay_in_a_subspace():
+    teacher, theta = inside(3, 34, 1800, np.random.default_rng(2))
+    energy = pf.PopulationEnergy(pf.TwoLayer("relu"), teacher, strength=0.01)
+    measure = pf.EmpiricalMeasure(theta, energy.layout)
+    last = pf.solve(energy, measure, 2.0, method="rk4", step=0.05).measure.particles
+    assert np.abs(last - theta).max() > 0.1
+    assert small_span(teacher[:, 1:], last[:, 1:]).shape == (34, 3)
 
 
 def test_minimum_of_a_single_relu_teacher():

@@ -31,7 +31,8 @@ _CHUNK = 16
 _PIECE_FLOPS, _PIECE_PANELS, _MOST_FLOPS = 4e6, 16, 4e9
 _SHARED_NEURONS = 256, 1024
 # Where v is so small (in bytes), threads take some of the data each, with sums of their own, and meet once in a step.
-_SMALL_SUMS, _PARTS = 2**19, 4
+# The last part is shorter by what waking a thread costs: who shares the work then ends last, and need not be woken.
+_SMALL_SUMS, _PARTS, _WAKING_FLOPS = 2**19, 4, 4e6
 MOST_BITS = 2**30
 """Bytes of bits that are kept: so many that only billions of neurons times data need more."""
 
@@ -176,7 +177,8 @@ class ReluDrift:
         if 8 * neurons * width > _SMALL_SUMS or flops > _PARTS * _MOST_FLOPS or len(self._blocks) > 1:
             return []
         parts = min(_PARTS, max(1, int(flops / _PIECE_FLOPS)))
-        return [(number, *piece) for number, piece in enumerate(pieces(count, -(-count // parts)))]
+        shorter = int(_WAKING_FLOPS * count / flops)
+        return [(number, *piece) for number, piece in enumerate(pieces(count, -(-(count + shorter) // parts)))]
 
     def _do_part(self, network, number, first, last):
         panels, bits = self._panels, self.bits

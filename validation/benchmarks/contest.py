@@ -17,6 +17,9 @@ OURS = "particleflow"
 PATIENCE = 60.0
 PAUSE = 0.3
 """Seconds before a turn in which threads count: those of PyTorch go on spinning for 0.2 s, on somebody else's core."""
+WARM_UP = 0.15
+"""Seconds of such a turn before the clock starts: a machine that was idle takes about 0.05 s to find a core for each
+thread, once in a flow."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,18 @@ def seconds(contest, clock, rounds, least):
         for name, run in contest.variants.items():
             if clock is time.perf_counter:
                 time.sleep(PAUSE)
-            calls, start = 0, clock()
-            while calls == 0 or clock() - start < least:
-                run()
-                calls += 1
-            times[name].append((clock() - start) / calls)
+                _seconds(run, clock, WARM_UP)
+            times[name].append(_seconds(run, clock, least))
     return {name: float(np.median(of_name)) / contest.parts.get(name, 1.0) for name, of_name in times.items()}
+
+
+def _seconds(run, clock, least):
+    """Return the time of a call, the mean of those that fit into `least` seconds, or of one."""
+    calls, start = 0, clock()
+    while calls == 0 or clock() - start < least:
+        run()
+        calls += 1
+    return (clock() - start) / calls
 
 
 def _limit_blas():

@@ -11,10 +11,15 @@ from validation.benchmarks.torch_population import torch_drifts
 TEACHERS = 5
 
 
-def problem(m, d):
-    """Return particles (m, 1 + d) and a teacher of a few neurons."""
+def problem(m, d, rank):
+    """Return particles (m, 1 + d) and a teacher of a few neurons; their weights span so many dimensions."""
     rng = np.random.default_rng(1)
-    return rng.standard_normal((m, 1 + d)), rng.standard_normal((TEACHERS, 1 + d))
+    sources = rng.standard_normal((m, 1 + d)), rng.standard_normal((TEACHERS, 1 + d))
+    if rank < d:
+        basis = np.linalg.qr(rng.standard_normal((d, rank)))[0]
+        for theta in sources:
+            theta[:, 1:] = theta[:, 1 : 1 + rank] @ basis.T
+    return sources
 
 
 def our_drift(theta, teacher):
@@ -58,9 +63,9 @@ def products(theta):
     return run
 
 
-def contest(m, d, quick):
+def contest(m, d, rank, quick):
     """Return the contest of a size; quick ones leave the compiled variant of PyTorch out."""
-    theta, teacher = problem(m, d)
+    theta, teacher = problem(m, d, rank)
     drifts = {OURS: our_drift(theta, teacher), "numpy by hand": numpy_drift(theta, teacher)}
     drifts |= torch_drifts(theta, teacher, compiled=not quick)
     variants = {name: run for name, (run, _) in drifts.items()}
@@ -68,13 +73,17 @@ def contest(m, d, quick):
     return Contest(variants | {"the two products": products(theta)}, results, tolerance=1e-6, work=m * m)
 
 
-def row(m, d, *bars):
+def row(m, d, *bars, rank=None):
     """Return the row of a size."""
     title = f"the drift of a relu network in the population limit, m = {m}, d = {d}, float64"
-    return Row(f"population-{d}x{m}", title, partial(contest, m, d), bars)
+    name = f"population-{d}x{m}"
+    if rank:
+        title, name = f"{title}, particles in {rank} dimensions", f"{name}-span{rank}"
+    return Row(name, title, partial(contest, m, d, rank or d), bars)
 
 
 ROWS = (
     row(5000, 10, Bar("torch", 3.5, 5.0)),
     row(5000, 100, Bar("torch", 1.8, 2.7)),
+    row(5000, 100, Bar("torch", 1.8, 2.7), rank=10),
 )
