@@ -15,7 +15,7 @@ class Training:
         self.blocks = [torch.from_numpy(start[name].copy()) for name, _ in start.layout.blocks]
         self.rate, self.strength = rate, energy.strength
         kind = energy.model.kind
-        self.supports = torch.from_numpy(energy.model.supports) if kind == "hard-synchronized" else None
+        self.supports = torch.from_numpy(energy.model.supports.copy()) if kind == "hard-synchronized" else None
         loss = {"two-layer": self.two_layer, "three-layer": self.three_layer, "hard-synchronized": self.hard}[kind]
         self.loss = torch.compile(loss) if compiled else loss
         self.gamma = 0.0 if energy.synchronization is None else energy.synchronization.strength
