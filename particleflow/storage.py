@@ -70,28 +70,29 @@ class TrajectoryWriter(Observer):
             check_output(self.path, overwrite)
 
     def start(self, info):
-        """Put everything known before the first step on disk."""
-        config = self._config if self._config is not None else described(info)
-        self._layout, self._past_seconds = info.measure.layout, 0.0
-        if info.past is None:
-            self._create(info, config)
-        else:
+        """Open the file of a flow that is resumed; a new one is created with its first frame."""
+        self._info, self._past_seconds = info, 0.0
+        if self._config is None:
+            self._config = described(info)
+        if info.past is not None:
             self._past_seconds = info.past.seconds
-            self._append_to(info, config)
+            self._append_to(info, self._config)
 
-    def _create(self, info, config):
-        # A new file takes its name only when it is complete, so that an old one is never half replaced.
+    def _create(self, state, observables):
+        # A new file takes its name only when it is complete, so that an old one is never half replaced, and that
+        # whatever has that name can be resumed.
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
             with create_file(new) as file:
-                _write_header(file, info, config)
+                _write_header(file, self._info, self._config)
+                _Arrays(file, self._info.measure.layout).append(state, observables)
             if not self._overwrite:
                 _take(self.path, new)
             else:
                 forget(self.path)
                 new.replace(self.path)
             self._open()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             with suppress(OSError):
                 new.unlink()
             if isinstance(error, FileExistsError):
@@ -127,13 +128,13 @@ class TrajectoryWriter(Observer):
         TrajectoryError
             If it cannot be written, for example because the disk is full; the frames before it are kept.
         """
+        if self._file is None:
+            self._create(state, observables)
+            return
         with self._commit(f"the frame at t = {state.t:g}"):
-            self._append_frame(state, observables)
-
-    def _append_frame(self, state, observables):
-        if self._arrays is None:
-            self._arrays = _Arrays(self._file, self._layout)
-        self._arrays.append(state, observables)
+            if self._arrays is None:
+                self._arrays = _Arrays(self._file, self._info.measure.layout)
+            self._arrays.append(state, observables)
 
     def finish(self, result):
         """Write how the flow ended and close the file."""

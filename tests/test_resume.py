@@ -111,6 +111,17 @@ def test_a_file_that_is_not_there_is_begun(tmp_path):
     assert_same(tmp_path / "one.h5", tmp_path / "two.h5")
 
 
+def test_a_flow_that_ended_before_its_first_frame_is_begun(tmp_path):
+    class Fails(pf.Observer):
+        def measure(self, state):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        pf.solve(*problem(), 1.0, frames=2, file=tmp_path / "one.h5", observers=[Fails()])
+    assert list(tmp_path.iterdir()) == []
+    test_a_file_that_is_not_there_is_begun(tmp_path)
+
+
 def test_a_finished_flow_stays_as_it_is(tmp_path):
     whole = pf.solve(*problem(), 1.0, frames=2, file=tmp_path / "run.h5")
     again = pf.solve(*problem(), 1.0, frames=2, file=tmp_path / "run.h5", resume=True)

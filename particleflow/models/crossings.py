@@ -29,20 +29,20 @@ def cross_coordinates(before, ahead, theta, velocity, network, pulls, held, foun
 
 
 @jit
-def cross_inputs(clouds, velocity, network, graph, pulls, columns, held, rows, found):
-    """Append the surfaces of the data that were crossed, first layer and second, and that may hold the cloud.
+def cross_inputs(start, stop, clouds, velocity, network, graph, pulls, columns, held, rows, found):
+    """Append the surfaces of some data that were crossed, first layer and second, and that may hold the cloud.
 
     `clouds` are before the step, after it and ahead; `columns` the transposed inputs, `rows` of them taken at once.
     """
     supports, own, inputs, _, _ = network
     m, s = supports.shape
-    (g, d), units = inputs.shape, m * own
+    d, units = inputs.shape[1], m * own
     z, q, h = np.empty((3, units * rows)), np.empty((3, m * rows)), np.empty(units * rows)
     unsure = np.zeros(m, dtype=np.bool_)  # clusters whose sign may differ where a surface was crossed
     for c in range(len(held)):
         unsure[held[c, 0]] |= held[c, 1] < 0 or held[c, 2] < 0
-    for first in range(0, g, rows):
-        count = min(rows, g - first)
+    for first in range(start, stop, rows):
+        count = min(rows, stop - first)
         x = np.ascontiguousarray(columns[:, first : first + count])
         for t, cloud in enumerate(clouds):
             W = np.ascontiguousarray(cloud[:, 1 + s :]).reshape(units, d)

@@ -24,6 +24,7 @@ from particleflow.models.jumps import find_corner, least_shares, regularizer_jum
 from particleflow.models.settling import settle_on_surfaces
 from particleflow.models.surfaces import add_normal, find_normal
 from particleflow.regularizers import PATH_NORM
+from particleflow.threads import rounds, share
 
 NO_CONTACTS = np.empty((0, 3), dtype=np.int64)
 # In the place of the datum: a block at rest (see `particleflow.models.cones`).
@@ -70,8 +71,12 @@ class DeepSlidingVelocity:
         _, _, _, first, cluster, slot = drift.graph
         self._network = np.array(supports), own, inputs, first, np.column_stack([cluster, slot - cluster * s])
         self._columns, self._rows = np.ascontiguousarray(inputs.T), max(16, min(256, _TILE // (m * own)))
-        room = 4 * m * (1 + s + own * X.shape[1])
-        self._found = np.zeros(1, dtype=np.int64), np.empty((room, 3), dtype=np.int64), np.empty((room, 2))
+        room, flops = 4 * m * (1 + s + own * X.shape[1]), 6.0 * m * own * X.shape[1]
+        self._rounds = rounds(len(inputs), self._rows, flops, 40.0 * room) if len(inputs) else [[]]
+        self._found = [
+            (np.zeros(1, dtype=np.int64), np.empty((room, 3), dtype=np.int64), np.empty((room, 2)))
+            for _ in range(max(1, len(self._rounds[0])))
+        ]
         self._corners = kinked or regularizer == PATH_NORM
         self._hold(NO_CONTACTS, NO_CONTACTS[:, :2].copy())
 
@@ -90,27 +95,23 @@ class DeepSlidingVelocity:
 
         Parameters and result are those of `particleflow.models.sliding.SlidingVelocity.settle`.
         """
-        network, pulls, (count, crossed, marks) = self._network, self._pulls(), self._found
+        network, pulls = self._network, self._pulls()
         cones, moved = self._cones, False
         if self._corners:
             found = np.empty((len(theta) * (1 + network[1]), 2), dtype=np.int64)
             args = network, pulls, self._surfaces, self._cones, self._free, found
             resting, moved = settle_cones(before, ahead, theta, velocity, *args)
             cones = found[:resting].copy()
-        count[0] = 0
-        cross_coordinates(before, ahead, theta, velocity, network, pulls, self._surfaces, self._found)
-        if len(self._columns[0]):
-            lists = self._columns, self._surfaces, self._rows, self._found
-            cross_inputs((before, theta, ahead), velocity, network, self._drift.graph, pulls, *lists)
-        new = count[0]
+        crossed, marks = self._cross((before, theta, ahead), velocity, network, pulls)
+        new = len(crossed)
         at_rest = {(row, place) for row, place in cones.tolist()}
         free = np.array([j < 0 or (row, place) not in at_rest for row, place, j in self._surfaces.tolist()], dtype=bool)
         held, moved = np.count_nonzero(free), moved or not free.all()
         if held + new == 0 and not moved:
             return False
-        surfaces = np.concatenate([self._surfaces[free], crossed[:new]])
+        surfaces = np.concatenate([self._surfaces[free], crossed])
         times, active = np.full(held + new, -1.0), np.zeros(held + new, dtype=bool)
-        times[held:], active[held:] = marks[:new, 0], marks[:new, 1]
+        times[held:], active[held:] = marks.T
         order, starts = _in_components(surfaces, times, network)
         surfaces, kept, shares = surfaces[order], order < held, np.append(self._shares[free], np.zeros(new))[order]
         lists = surfaces, starts, self._make_normals(surfaces), shares, active[order], kept
@@ -118,6 +119,21 @@ class DeepSlidingVelocity:
         if changed or moved:
             self._hold(self._with_corners(theta, surfaces[kept]), cones)
         return changed or moved
+
+    def _cross(self, clouds, velocity, network, pulls):
+        """Return the surfaces that were crossed and may hold the cloud, (new, 3), and their marks, (new, 2)."""
+        for count, _, _ in self._found:
+            count[0] = 0
+        before, theta, ahead = clouds
+        cross_coordinates(before, ahead, theta, velocity, network, pulls, self._surfaces, self._found[0])
+        lists = self._drift.graph, pulls, self._columns, self._surfaces, self._rows
+
+        def add(part, first, last):
+            cross_inputs(first, last, clouds, velocity, network, *lists, self._found[part])
+
+        for some in self._rounds:
+            share(add, some)
+        return (np.concatenate([found[k][: found[0][0]] for found in self._found]) for k in (1, 2))
 
     def _with_corners(self, theta, surfaces):
         """Return the surfaces and those that meet where several weights of a cluster are 0."""
