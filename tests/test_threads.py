@@ -26,6 +26,18 @@ for model, m, p in (
     print(hashlib.sha256(out.tobytes()).hexdigest(), quantities["risk"])
 """
 
+FLOWS = """
+import hashlib, numpy as np, particleflow as pf
+rng = np.random.default_rng(0)
+for model, n, d, m in ((pf.TwoLayer(), 700, 40, 600), (pf.TwoLayer(), 60, 2, 3000), (pf.ThreeLayer(4), 700, 30, 60)):
+    X, y = rng.normal(size=(n, d)), rng.normal(size=n)
+    energy = pf.EmpiricalEnergy(model, (X, y), strength=0.5, regularizer="path-norm")
+    measure = pf.EmpiricalMeasure(rng.normal(size=(m, energy.layout.size)), energy.layout)
+    result = pf.solve(energy, measure, 1.0, frames=1, rtol=1e-3)
+    assert result.observables["sliding"][-1] > 0.2
+    print(hashlib.sha256(result.measure.particles.tobytes()).hexdigest())
+"""
+
 FORK = """
 import os, signal
 from particleflow.threads import pieces, share
@@ -46,10 +58,11 @@ def run(code, threads):
     return subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True)
 
 
-def test_the_same_bits_on_one_and_two_threads():
-    outputs = [run(VELOCITIES, threads).stdout for threads in "12"]
+@pytest.mark.parametrize(("code", "lines"), [(VELOCITIES, 5), (FLOWS, 3)], ids=["velocities", "flows"])
+def test_the_same_bits_on_one_and_two_threads(code, lines):
+    outputs = [run(code, threads).stdout for threads in "12"]
     assert outputs[0] == outputs[1]
-    assert len(outputs[0].splitlines()) == 5
+    assert len(outputs[0].splitlines()) == lines
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")

@@ -33,11 +33,12 @@ class PanelSlidingVelocity(SlidingVelocity):
         super().__init__(velocity, X, drift.residuals, regularizer, weight, m)
         self._drift = drift
         self._last = None  # the cloud at which contacts were last looked for
+        self._short = 3 * m * drift.bits.shape[1] > MOST_BITS  # of memory for all signs
 
-    def _find(self, clouds):
+    def _prepare(self, clouds):
         before, ahead, theta, _ = clouds
-        if 3 * len(theta) * self._drift.bits.shape[1] > MOST_BITS:
-            return super()._find(clouds)
+        if self._short:
+            return
         if self._last is None:  # not before: a velocity alone needs none of this memory
             self._last = np.full_like(theta, np.nan)
             self._signs, self._ahead = (np.empty_like(self._drift.bits) for _ in range(2))
@@ -48,14 +49,18 @@ class PanelSlidingVelocity(SlidingVelocity):
             self._signs[moved] = signs
         self._drift.mark((ahead,), self._ahead)
         self._last[...] = theta
+
+    def _find(self, clouds, first, last):
+        if self._short:
+            return super()._find(clouds, first, last)
         signs = self._signs, self._ahead, self._drift.bits
-        found = find_contacts(clouds, signs, self._kink_of, *self._circumstances())
-        self._signs[...] = self._drift.bits
+        found = find_contacts(clouds, signs, self._kink_of, *self._circumstances(first, last), first, last)
+        self._signs[first:last] = self._drift.bits[first:last]
         return found
 
 
 @jit
-def find_contacts(clouds, signs, kink_of, field, rules, held, found):
+def find_contacts(clouds, signs, kink_of, field, rules, held, found, begin, end):
     """Do as `particleflow.models.sliding.find_contacts`, with the signs (m, panels) before, ahead and after.
 
     `kink_of` (n,) are the kinks of the inputs.
@@ -67,8 +72,8 @@ def find_contacts(clouds, signs, kink_of, field, rules, held, found):
     z = np.empty((3, names.size))
     total = 0
     changed = False
-    last = 0
-    for i in range(theta.shape[0]):
+    last = np.searchsorted(owner, begin)
+    for i in range(begin, end):
         first = last
         while last < owner.size and owner[last] == i:
             last += 1

@@ -10,12 +10,11 @@ from particleflow.jit import jit
 from particleflow.models.plane import PlaneVelocity
 from particleflow.models.plane_kinks import cell_of, signed_product
 from particleflow.models.resting import may_rest
-from particleflow.models.sliding import SlidingVelocity, distinct, settle_particle
+from particleflow.models.sliding import SlidingVelocity, distinct, particle_pieces, settle_particle
 from particleflow.prefetching import AHEAD, prefetch
-from particleflow.threads import pieces
 
-# Particles of a piece: between two, Python can react to a signal.
-_PIECE = 1 << 14
+# Particles that a thread looks at, at least.
+_LEAST = 1 << 9
 # A kink that holds no particle on its way is told from one that may by this much more than rounding.
 _SURE = 1e-6
 
@@ -44,25 +43,26 @@ class PlaneSlidingVelocity(SlidingVelocity):
         self._kink_of = self._kink_of[self._sums.circle.order]
         self._own_squares = self._squares[self._kink_of]
         self._settled = self._sums.cells.copy()
+        self._pieces = particle_pieces(m, _LEAST)
 
-    def _find(self, clouds):
-        circle, circumstances = self._sums.circle, self._circumstances()
+    def _find(self, clouds, first, last):
+        circle = self._sums.circle
         places = circle.table, circle.owner, circle.guide
-        kinks = places, self._kink_of, self._jumps[self._kink_of] * self._own_squares
-        progress = 0, False, 0
-        for some in pieces(len(self._settled) - AHEAD, _PIECE):
-            progress = find_contacts(clouds, kinks, self._sums.cells, self._settled, *circumstances, *some, *progress)
-        return progress[:2]
+        kinks = places, self._kink_of, self._barriers
+        cells = self._sums.cells, self._settled
+        return find_contacts(clouds, kinks, *cells, *self._circumstances(first, last), first, last)
+
+    def _prepare(self, clouds):
+        self._barriers = self._jumps[self._kink_of] * self._own_squares
 
 
 @jit
-def find_contacts(clouds, circle, cells, settled, field, rules, held, found, start, stop, total, changed, last):
-    """Do as `particleflow.models.sliding.find_contacts` for the particles start, …, stop − 1, with cells.
+def find_contacts(clouds, circle, cells, settled, field, rules, held, found, begin, end):
+    """Do as `particleflow.models.sliding.find_contacts`, with cells.
 
     `circle` is (table, owner and guide of the circle; the numbers of the kinks of its inputs; the barriers there). The
     `cells` tell where to look for those of theta; those that were `settled` tell it for `before`, and become those of
-    theta. What the particles before have come to is handed on: how many contacts are found, whether anything changed,
-    and how many are held by them.
+    theta.
     """
     before, ahead, theta, velocity = clouds
     places, kink_of, barriers = circle
@@ -70,7 +70,9 @@ def find_contacts(clouds, circle, cells, settled, field, rules, held, found, sta
     owner, kink = held[:2]
     names = np.empty(places[0].shape[0] + 2, dtype=np.int64)
     z = np.empty((3, names.size))
-    for i in range(start, stop):
+    total, changed = 0, False
+    last = np.searchsorted(owner, begin)
+    for i in range(begin, end):
         prefetch(places[0], cells[i + AHEAD])
         prefetch(places[0], cells[i + AHEAD] + 1)
         first = last
@@ -88,7 +90,7 @@ def find_contacts(clouds, circle, cells, settled, field, rules, held, found, sta
         if count > 0 or last > first or may_rest(before, ahead, theta, i):
             total, moved = settle_particle(i, first, last, clouds, names[:count], z, field, rules, held, found, total)
             changed = changed or moved
-    return total, changed, last
+    return total, changed
 
 
 @jit

@@ -20,8 +20,11 @@ from particleflow.models.kinks import contains, least_norm, settle_on_kinks
 from particleflow.models.products import add_multiple, copy, dot, multiply
 from particleflow.models.resting import NOWHERE, ORIGIN, REST, resting_place, slide_at_rest
 from particleflow.regularizers import PATH_NORM
+from particleflow.threads import pieces, share
 
 NO_CONTACTS = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+# Of the particles that are looked at for contacts, what a thread takes at once: see `particle_pieces`.
+_LEAST_WORK, _SHARES, _MOST = 2e5, 8, 1 << 14
 
 
 class SlidingVelocity:
@@ -62,8 +65,9 @@ class SlidingVelocity:
         self._fractions = np.empty(0)
         self._free = np.empty((m, 1 + X.shape[1]))  # the plain velocities of particles held at w = 0
         self._at_origin = len(X) > 0 or regularizer == PATH_NORM
-        room = m * max(1, X.shape[1] - 1)
-        self._found = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+        self._room = max(1, X.shape[1] - 1)  # for the contacts of a particle
+        self._found = tuple(np.empty(m * self._room, dtype=np.int64) for _ in range(2))
+        self._pieces = particle_pieces(m, int(_LEAST_WORK / max(1, len(X))))
         self.contacts = NO_CONTACTS
 
     def __call__(self, theta, out):
@@ -87,9 +91,19 @@ class SlidingVelocity:
             Whether particles or contacts changed, so that the velocity has to be evaluated anew.
         """
         self._gather()
-        count, changed = self._find((before, ahead, theta, velocity))
+        clouds, counts, changes = (before, ahead, theta, velocity), [], []
+
+        def look(first, last):
+            count, changed = self._find(clouds, first, last)
+            counts.append((first, count))
+            changes.append(changed)
+
+        self._prepare(clouds)
+        share(look, self._pieces)
+        changed = any(changes)
         if changed:
-            self.hold(tuple(found[:count].copy() for found in self._found))
+            parts = [slice(first * self._room, first * self._room + count) for first, count in sorted(counts)]
+            self.hold(tuple(np.concatenate([found[part] for part in parts]) for found in self._found))
         return changed
 
     def hold(self, contacts):
@@ -102,17 +116,27 @@ class SlidingVelocity:
         stay = ~np.isin(self.contacts[0], particles)
         self.hold(tuple(numbers[stay] for numbers in self.contacts))
 
-    def _find(self, clouds):
-        return find_contacts(clouds, self._transposed, *self._circumstances())
+    def _prepare(self, clouds):
+        """Compute what `_find` needs of all particles."""
 
-    def _circumstances(self):
+    def _find(self, clouds, first, last):
+        """Look for the contacts of the particles first, …, last − 1; return what `find_contacts` does."""
+        return find_contacts(clouds, self._transposed, *self._circumstances(first, last), first, last)
+
+    def _circumstances(self, first, last):
         """Return what `find_contacts` and `settle_particle` call field, rules, held and found."""
         field = self._kinks, self._squares, self._jumps
         held = *self.contacts, self._fractions, self._free
-        return field, (*self._regularizer, self._at_origin), held, self._found
+        found = tuple(numbers[first * self._room : last * self._room] for numbers in self._found)
+        return field, (*self._regularizer, self._at_origin), held, found
 
     def _gather(self):
         add_jumps(self._kink_of, self._residuals, self._jumps)
+
+
+def particle_pieces(m, least):
+    """Return pieces of m particles, of so many at least: an eighth of them, or as many as a signal may wait for."""
+    return pieces(m, min(max(1, least, -(-m // _SHARES)), _MOST))
 
 
 @jit
@@ -150,24 +174,26 @@ def slide(theta, out, kinks, squares, jumps, regularizer, weight, owner, kink, f
 
 
 @jit
-def find_contacts(clouds, transposed, field, rules, held, found):
-    """Fill `found` with the contacts after a step; return their number and whether anything changed.
+def find_contacts(clouds, transposed, field, rules, held, found, begin, end):
+    """Fill `found` with the contacts of the particles begin, …, end − 1 after a step.
+
+    It returns their number and whether anything changed.
 
     The tuples: clouds (before, ahead, theta, velocity); field (kinks, squares, jumps); rules (code of V, λ/2, whether
     particles may rest at w = 0); held (owner, kink, fraction, free); found (owner, kink).
     """
     before, ahead, theta, _ = clouds
     owner, kink = held[:2]
-    m, g = theta.shape[0], transposed.shape[1]
+    g = transposed.shape[1]
     rows = 16
     tiles = np.empty((3, rows, g))
     names = np.empty(g, dtype=np.int64)
     z = np.empty((3, g))
     total = 0
     changed = False
-    last = 0
-    for start in range(0, m, rows):
-        count = min(rows, m - start)
+    last = np.searchsorted(owner, begin)
+    for start in range(begin, end, rows):
+        count = min(rows, end - start)
         multiply(np.ascontiguousarray(before[start : start + count, 1:]), transposed, tiles[0, :count])
         multiply(np.ascontiguousarray(ahead[start : start + count, 1:]), transposed, tiles[1, :count])
         multiply(np.ascontiguousarray(theta[start : start + count, 1:]), transposed, tiles[2, :count])
