@@ -142,7 +142,9 @@ class Trajectory:
         self._torn = len(self._file["time"]) > whole or any(len(block) > whole for block in blocks.values())
         self.time = self._file["time"][:whole]
         if whole == 0:
-            raise TrajectoryError(f"{name} holds no frame: the flow stopped before its first one; begin it anew with --overwrite")
+            raise TrajectoryError(
+                f"{name} holds no frame: the flow stopped before its first one; begin it anew with --overwrite"
+            )
 
     def __len__(self):
         """Return the number of frames."""
