@@ -35,6 +35,12 @@ def test_scripts(text, set_):
     assert marked(_set(text)) == set_
 
 
+def test_numbers_stay_with_their_units():
+    text = "from 1.4 ms to 1,000 s, 2.3 × as long, in 5 steps at m = 1,000, ok = 3, 1e-6"
+    pieces = [node.astext() for node in _set(text) if node.children]
+    assert [piece for piece in pieces if len(piece) < 10] == ["1.4 ms", "1,000 s", "2.3 ×", "m = 1,000", "1e-6"]
+
+
 def test_links_between_files_become_links_between_pages():
     text = "[a](docs/mathematics.md#noise) [b](examples/log_gas.py) ![c](docs/images/log_gas.png) [d](https://x.org/y)"
     expected = "[a](mathematics.md#noise) [b](examples/log_gas_py.md) ![c](images/log_gas.png) [d](https://x.org/y)"

@@ -1,6 +1,6 @@
 """Indices and exponents: θ_i, R^{s×d} and e^(−2t), as they are written in text, set lower and higher on the site.
 
-Numbers like 1e-6 are kept in one piece.
+1e-6, 1.5 ms and m = 1000 are kept in one piece each.
 """
 
 import re
@@ -14,7 +14,7 @@ _SCRIPT = re.compile(
     r"(?<=[\w)\]‖⟩'*\u0300-\u036f∂∇Σ∫Π])(?<![A-Za-z]{3})(?<![A-Za-z]_)([_^])"
     rf"({_NESTED}|\([^()\s]*\)|[−±+]?[^\W_]+[*']?|[−±+])"
     r"|(?<=\bmin|\bmax|\bsup)(_)([^\W_]+)"
-    r"|(\d[\d.]*e-\d+)"
+    r"|((?<!\w)[^\W\d_] = \d(?:[\d.,]*\d)?|\d[\d.]*e-\d+|\d[\d.,]* (?:ns|µs|ms|s|min|KB|MB|GB|GB/s|×|%)(?!\w))"
 )
 _POWER = re.compile(r"\(([−\d][^,]*)\)")
 
