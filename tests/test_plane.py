@@ -9,7 +9,7 @@ import particleflow as pf
 from particleflow.losses import LOSSES
 from particleflow.models.plane import predict
 from particleflow.models.plane_kinks import KinkCircle, angular_order, find_cell, part_of
-from particleflow.models.plane_sliding import PlaneSlidingVelocity
+from particleflow.models.plane_sliding import PlaneSlidingVelocity, exceeds
 from particleflow.models.sliding import SlidingVelocity
 from particleflow.regularizers import REGULARIZERS
 
@@ -233,11 +233,29 @@ class Compared:
         return changes[0]
 
 
+@pytest.mark.parametrize("n", [30, 300])
 @pytest.mark.parametrize("kind", ["general", "bias", "twins", "lattice"])
 @pytest.mark.parametrize("regularizer", ["path-norm", "norm"])
-def test_contacts_are_those_found_among_all_inputs(kind, regularizer):
+def test_contacts_are_those_found_among_all_inputs(kind, regularizer, n):
     rng = np.random.default_rng(3)
-    X, _ = draw(kind, 30, 3, rng)
-    energy = Twice(pf.TwoLayer("relu"), (X, rng.standard_normal(30)), regularizer=regularizer, strength=0.02)
-    pf.solve(energy, pf.gaussian(20, 2, rng=1), 10.0, rtol=1e-5, frames=3)
+    X, _ = draw(kind, n, 3, rng)
+    energy = Twice(pf.TwoLayer("relu"), (X, rng.standard_normal(n)), regularizer=regularizer, strength=0.02)
+    pf.solve(energy, pf.gaussian(2 * n // 3, 2, rng=1), 10.0, rtol=1e-5, frames=3)
     assert energy.compared.most > 3
+
+
+def test_kinks_are_passed_over_together_only_if_none_can_hold_a_particle():
+    rng = np.random.default_rng(5)
+    right = 0
+    for _ in range(3000):
+        X = rng.standard_normal((20, 2)) * 10.0 ** rng.uniform(-3, 3, (20, 1))
+        X[:10] = X[rng.integers(10)] + 1e-3 * rng.standard_normal((10, 2))  # many kinks side by side
+        table = KinkCircle(X).table
+        first, length = rng.integers(40), rng.integers(1, 41)
+        u, bound = rng.standard_normal(2), 10.0 ** rng.uniform(-3, 0)
+        rows = table[(first + np.arange(length)) % 40]
+        truth = (np.abs(rows @ u) > bound * np.hypot(*rows.T)).all()
+        said = exceeds(table, first, (first + length - 1) % 40, *u, bound)
+        assert truth or not said
+        right += said
+    assert right > 500

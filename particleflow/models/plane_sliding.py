@@ -4,6 +4,8 @@
 has crossed are those between its cells before, after and ahead: few, and side by side.
 """
 
+import math
+
 import numpy as np
 
 from particleflow.jit import jit
@@ -17,6 +19,9 @@ from particleflow.prefetching import AHEAD, prefetch
 _LEAST = 1 << 9
 # A kink that holds no particle on its way is told from one that may by this much more than rounding.
 _SURE = 1e-6
+_ROUNDING = 1e-12
+# So many kinks are looked at one by one.
+_FEW = 4
 
 
 def plane_velocity(X, y, loss, regularizer, weight, m):
@@ -42,30 +47,33 @@ class PlaneSlidingVelocity(SlidingVelocity):
         self._sums = velocity.sums
         self._kink_of = self._kink_of[self._sums.circle.order]
         self._own_squares = self._squares[self._kink_of]
+        self._own_lengths = np.hypot(*self._kinks[self._kink_of].T)
         self._settled = self._sums.cells.copy()
         self._pieces = particle_pieces(m, _LEAST)
 
     def _find(self, clouds, first, last):
         circle = self._sums.circle
         places = circle.table, circle.owner, circle.guide
-        kinks = places, self._kink_of, self._barriers
+        kinks = places, self._kink_of, self._barriers, self._highest
         cells = self._sums.cells, self._settled
         return find_contacts(clouds, kinks, *cells, *self._circumstances(first, last), first, last)
 
     def _prepare(self, clouds):
-        self._barriers = self._jumps[self._kink_of] * self._own_squares
+        jumps = self._jumps[self._kink_of]
+        self._barriers = jumps * self._own_squares
+        self._highest = np.max(np.abs(jumps) * self._own_lengths, initial=0.0)
 
 
 @jit
 def find_contacts(clouds, circle, cells, settled, field, rules, held, found, begin, end):
     """Do as `particleflow.models.sliding.find_contacts`, with cells.
 
-    `circle` is (table, owner and guide of the circle; the numbers of the kinks of its inputs; the barriers there). The
-    `cells` tell where to look for those of theta; those that were `settled` tell it for `before`, and become those of
-    theta.
+    `circle` is (table, owner and guide of the circle; the numbers of the kinks of its inputs; the barriers r|x|² there,
+    and the highest r|x|). The `cells` tell where to look for those of theta; those that were `settled` tell it for
+    `before`, and become those of theta.
     """
     before, ahead, theta, velocity = clouds
-    places, kink_of, barriers = circle
+    places, kink_of, barriers, highest = circle
     kinks = field[0]
     owner, kink = held[:2]
     names = np.empty(places[0].shape[0] + 2, dtype=np.int64)
@@ -80,7 +88,7 @@ def find_contacts(clouds, circle, cells, settled, field, rules, held, found, beg
             last += 1
         row, length = _crossed(places, cells, settled, before, ahead, theta, i)
         count = 0
-        if (last > first and kink[first] >= 0) or _may_stay(places, barriers, row, length, theta, velocity, i):
+        if (last > first and kink[first] >= 0) or _may_stay(places, barriers, highest, row, length, theta, velocity, i):
             count = _names(places, kink_of, row, length, kink[first:last], names)
             for q in range(count):
                 x0, x1 = kinks[names[q], 0], kinks[names[q], 1]
@@ -117,11 +125,14 @@ def _crossed(places, cells, settled, before, ahead, theta, i):
 
 
 @jit
-def _may_stay(places, barriers, first, length, theta, velocity, i):
+def _may_stay(places, barriers, highest, first, length, theta, velocity, i):
     """Return whether there is a kink among those crossed to which a particle is drawn from both sides."""
     table, owner, _ = places
     a, u0, u1 = theta[i, 0], velocity[i, 1], velocity[i, 2]
     count = table.shape[0] - 2
+    # drawn from both sides: the jump a r|x|² exceeds |⟨u, x⟩|
+    if length > _FEW and exceeds(table, first, (first + length - 1) % count, u0, u1, (1.0 + _SURE) * abs(a) * highest):
+        return False
     found = False
     for row in range(first, first + length):
         row = row if row < count else row - count
@@ -131,6 +142,20 @@ def _may_stay(places, barriers, first, length, theta, velocity, i):
         drift = side * (u0 * table[row, 0] + u1 * table[row, 1]) + (jump if active else 0.0)
         found |= (jump > 0.0) & (drift > -_SURE * jump) & (drift < (1.0 + _SURE) * jump)
     return found
+
+
+@jit
+def exceeds(table, first, last, u0, u1, bound):
+    """Return whether |⟨u, x⟩| > bound |x| at all rows from the first to the last; it may miss that.
+
+    Along less than half a turn without a zero, the cosine of the angle with u is smallest at an end.
+    """
+    x0, x1, y0, y1 = table[first, 0], table[first, 1], table[last, 0], table[last, 1]
+    x, y = math.hypot(x0, x1), math.hypot(y0, y1)
+    x0, x1, y0, y1 = x0 / x, x1 / x, y0 / y, y1 / y
+    here, there = u0 * x0 + u1 * x1, u0 * y0 + u1 * y1
+    least = bound + _ROUNDING * (abs(u0) + abs(u1))
+    return x0 * y1 - x1 * y0 > _SURE and here * there > 0.0 and min(abs(here), abs(there)) > least
 
 
 @jit
