@@ -25,6 +25,10 @@ class TrajectoryError(ParticleflowError):
     """A trajectory file cannot be read, written or understood."""
 
 
+class NoFrame(TrajectoryError):
+    """A trajectory holds nothing yet: its flow was killed before the first frame."""
+
+
 def lookup(field, name, table):
     """Return the entry of a table by its name; an entry itself is returned as it is.
 

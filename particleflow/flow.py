@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from particleflow.errors import InvalidInput
+from particleflow.errors import InvalidInput, NoFrame
 from particleflow.integrators.state import NotFiniteError, StepTooSmallError
 from particleflow.interruption import Interruption
 from particleflow.measure import EmpiricalMeasure
@@ -209,7 +209,10 @@ def solve(
     if resume and file is not None and Path(file).exists():
         from particleflow.checkpoint import read_past
 
-        info = replace(info, past=read_past(file, info, config))
+        try:
+            info = replace(info, past=read_past(file, info, config))
+        except NoFrame:  # killed before there was anything to go on from
+            overwrite = True
     times = _schedule(frames, info, chosen.controller)
     if info.past is not None:
         info, times = replace(info, past=info.past.keep(times)), info.past.rest(times)

@@ -70,29 +70,28 @@ class TrajectoryWriter(Observer):
             check_output(self.path, overwrite)
 
     def start(self, info):
-        """Open the file of a flow that is resumed; a new one is created with its first frame."""
-        self._info, self._past_seconds = info, 0.0
-        if self._config is None:
-            self._config = described(info)
-        if info.past is not None:
-            self._past_seconds = info.past.seconds
-            self._append_to(info, self._config)
+        """Put everything known before the first step on disk."""
+        config = self._config if self._config is not None else described(info)
+        self._layout, self._past_seconds, self._stored = info.measure.layout, 0.0, 0
+        if info.past is None:
+            self._create(info, config)
+        else:
+            self._past_seconds, self._stored = info.past.seconds, info.past.frames
+            self._append_to(info, config)
 
-    def _create(self, state, observables):
-        # A new file takes its name only when it is complete, so that an old one is never half replaced, and that
-        # whatever has that name can be resumed.
+    def _create(self, info, config):
+        # A new file takes its name only when it is complete, so that an old one is never half replaced.
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
             with create_file(new) as file:
-                _write_header(file, self._info, self._config)
-                _Arrays(file, self._info.measure.layout).append(state, observables)
+                _write_header(file, info, config)
             if not self._overwrite:
                 _take(self.path, new)
             else:
                 forget(self.path)
                 new.replace(self.path)
             self._open()
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             with suppress(OSError):
                 new.unlink()
             if isinstance(error, FileExistsError):
@@ -128,13 +127,14 @@ class TrajectoryWriter(Observer):
         TrajectoryError
             If it cannot be written, for example because the disk is full; the frames before it are kept.
         """
-        if self._file is None:
-            self._create(state, observables)
-            return
         with self._commit(f"the frame at t = {state.t:g}"):
-            if self._arrays is None:
-                self._arrays = _Arrays(self._file, self._info.measure.layout)
-            self._arrays.append(state, observables)
+            self._append_frame(state, observables)
+        self._stored += 1
+
+    def _append_frame(self, state, observables):
+        if self._arrays is None:
+            self._arrays = _Arrays(self._file, self._layout)
+        self._arrays.append(state, observables)
 
     def finish(self, result):
         """Write how the flow ended and close the file."""
@@ -160,9 +160,10 @@ class TrajectoryWriter(Observer):
             self._disk.commit()
         except (OSError, RuntimeError) as error:
             self._disk.abandon()
+            kept = "what was stored before is kept, and particleflow resume goes on from there"
+            nothing = "nothing is stored yet: begin it anew (--overwrite)"
             raise TrajectoryError(
-                f"{str(self.path)!r} cannot take {what}: {error}; what was stored before is kept, and particleflow "
-                "resume goes on from there"
+                f"{str(self.path)!r} cannot take {what}: {error}; {kept if self._stored else nothing}"
             ) from None
         except BaseException:
             self._disk.abandon()

@@ -41,8 +41,8 @@ def carry_out(task):
     try:
         while in_use(path):  # the last throes of a worker that was given up, on this machine or another
             time.sleep(_PAUSE)
-        if not _begun(path):
-            path.unlink(missing_ok=True)
+        if path.exists() and path.stat().st_size == 0:  # a place that was taken by a run which was killed at once
+            path.unlink()
         read_config(task["config"], folder=task["folder"]).run(path, resume=True)
         return row_of(path)
     except Exception as error:
@@ -97,21 +97,6 @@ def _certificate(trajectory):
 
 def _number(value):
     return None if np.isnan(value) else float(value)
-
-
-def _begun(path):
-    """Return whether a file holds a frame, from which a flow can go on; what is killed earlier leaves none."""
-    if not path.exists():
-        return False
-    import h5py
-
-    if path.stat().st_size == 0:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return len(file["time"]) > 0
-    except (OSError, KeyError):  # of another kind, or damaged: it says so when it is opened
-        return True
 
 
 def _reason(error):

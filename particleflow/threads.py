@@ -9,7 +9,7 @@ from functools import cache
 from queue import SimpleQueue
 from threading import Thread
 
-_MOST_PARTS, _PART_FLOPS, _PARTS_MEMORY = 4, 4e6, 2**28  # sums of their own: how many, worth 0.2 ms, bytes of all
+_MOST_PARTS, _PART_FLOPS, _PARTS_MEMORY = 4, 4e6, 2**28  # sums of their own: how many, worth 0.1 ms, bytes of all
 _PIECE_FLOPS = 5e8  # 0.1 s
 
 
@@ -66,7 +66,7 @@ def rounds(count, rows, flops, memory):
     tiles = -(-count // rows)
     parts = max(1, min(_MOST_PARTS, tiles, int(flops * count / _PART_FLOPS), int(_PARTS_MEMORY / memory)))
     longest = parts * max(1, int(_PIECE_FLOPS / (flops * rows)))  # tiles of a round
-    some = pieces(count, rows * -(-tiles // (parts * -(-tiles // longest))))
+    some = pieces(count, rows * max(1, -(-tiles // (parts * max(1, -(-tiles // longest))))))
     return [
         [(part, *piece) for part, piece in enumerate(some[first : first + parts])]
         for first in range(0, len(some), parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from particleflow.errors import InvalidInput, TrajectoryError
+from particleflow.errors import InvalidInput, NoFrame, TrajectoryError
 from particleflow.hdf5 import CHECKED_SINCE, TROUBLE, checksum, open_file, text_of
 from particleflow.integrators.state import ARRAYS, COUNTS
 from particleflow.journal import is_journaled, recover
@@ -142,9 +142,7 @@ class Trajectory:
         self._torn = len(self._file["time"]) > whole or any(len(block) > whole for block in blocks.values())
         self.time = self._file["time"][:whole]
         if whole == 0:
-            raise TrajectoryError(
-                f"{name} holds no frame: the flow stopped before its first one; begin it anew with --overwrite"
-            )
+            raise NoFrame(f"{name} holds no frame: its flow stopped before the first one; begin it anew (--overwrite)")
 
     def __len__(self):
         """Return the number of frames."""

@@ -48,7 +48,7 @@ def watch(path, *, out=None, pause=_PAUSE):
                     shown = len(trajectory), status
                     _print(_line(trajectory, _time_left(first, now, trajectory.t_end)), out)
         except TrajectoryError:
-            if not (alive and shown is None):  # where there are no hard links, a file is empty for a moment
+            if not (alive and shown is None):  # its first frame is still to come
                 raise
             status = message = "running"
         if status != "running" or not alive:

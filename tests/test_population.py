@@ -305,9 +305,21 @@ def test_the_span_is_that_of_all_particles_and_of_the_teacher():
     assert small_span(teacher, other) is None
     assert small_span(np.zeros((1, d)), np.zeros((m, d))).shape == (d, 1)
     for wrong in (np.nan, np.inf):
-        other = theta.copy()
-        other[-1, 2] = wrong
-        assert small_span(teacher, other) is None
+        for far in (0, -1):
+            other = theta.copy()
+            other[far, 2] = wrong
+            assert small_span(teacher, other) is None
+
+
+def test_a_teacher_of_more_dimensions_leaves_the_space_as_it_is():
+    rng = np.random.default_rng(3)
+    teacher, theta = rng.normal(size=(40, 35)), inside(2, 34, 1800, rng)[1]
+    energy = pf.PopulationEnergy(pf.TwoLayer("relu"), teacher, regularizer="none")
+    out, fields, pulls = np.empty_like(theta), np.empty((2, 1800)), np.empty((2, 1800, 34))
+    energy.make_velocity(1800)(theta, out)
+    pairwise_fields(RELU, teacher[:, 1:], -teacher[:, 0] / 40, theta[:, 1:], theta[:, 0] / 1800, fields, pulls)
+    expected = -np.column_stack([fields.sum(axis=0), theta[:, :1] * pulls.sum(axis=0)])
+    assert np.abs(out - expected).max() <= 1e-12 * np.abs(expected).max()
 
 
 def test_flows_stay_in_a_subspace():

@@ -1,9 +1,11 @@
 """Flows that are stopped and resumed: the same bits as flows that never were, and what is refused."""
 
+import os
 import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -111,15 +113,26 @@ def test_a_file_that_is_not_there_is_begun(tmp_path):
     assert_same(tmp_path / "one.h5", tmp_path / "two.h5")
 
 
-def test_a_flow_that_ended_before_its_first_frame_is_begun(tmp_path):
-    class Fails(pf.Observer):
-        def measure(self, state):
-            raise RuntimeError("no")
+def test_a_flow_that_was_killed_before_its_first_frame_is_begun(tmp_path):
+    code = """
+import os, signal
+import particleflow as pf
+from test_resume import problem
 
-    with pytest.raises(RuntimeError, match="no"):
-        pf.solve(*problem(), 1.0, frames=2, file=tmp_path / "one.h5", observers=[Fails()])
-    assert list(tmp_path.iterdir()) == []
+class Dies(pf.Observer):
+    def measure(self, state):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pf.solve(*problem(), 1.0, frames=2, file="one.h5", observers=[Dies()])
+"""
+    places = (str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with pytest.raises(pf.TrajectoryError, match=r"no frame.*--overwrite"):
+        pf.open(tmp_path / "one.h5")
     test_a_file_that_is_not_there_is_begun(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_finished_flow_stays_as_it_is(tmp_path):
@@ -304,12 +317,13 @@ def test_a_file_in_use_is_refused(folder):
 # --- a full disk ------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_stops_in_one_sentence_and_the_flow_goes_on_when_there_is_room(folder):
-    limited = """
+@pytest.mark.parametrize("room", [100_000, 600_000])
+def test_a_full_disk_stops_in_one_sentence_and_the_flow_goes_on_when_there_is_room(folder, room):
+    limited = f"""
 import resource, sys
 from particleflow.cli import main
 import particleflow.storage
-resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, resource.RLIM_INFINITY))
 sys.exit(main(["run", "run.toml", "-o", "parts.h5", "--set", "model.particles=5000"]))
 """
     done = subprocess.run(
@@ -317,8 +331,13 @@ sys.exit(main(["run", "run.toml", "-o", "parts.h5", "--set", "model.particles=50
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "cannot take the frame" in done.stderr
-    with pf.open("parts.h5") as file:
-        assert 1 <= len(file) < 9
-    assert command("resume", "parts.h5").returncode == 0
+    if room < 200_000:  # which not even the first frame fits in
+        assert "begin it anew" in done.stderr
+        again = ["run", "run.toml", "-o", "parts.h5", "--set", "model.particles=5000", "--overwrite"]
+    else:
+        with pf.open("parts.h5") as file:
+            assert 1 <= len(file) < 9
+        again = ["resume", "parts.h5"]
+    assert command(*again).returncode == 0
     assert command("run", "run.toml", "-o", "whole.h5", "--set", "model.particles=5000").returncode == 0
     assert_same("parts.h5", "whole.h5")

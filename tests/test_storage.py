@@ -301,7 +301,11 @@ pf.solve(field, start, 3.0, method="euler", step=0.01, frames=times, file="run.h
         while process.poll() is None or seen == 0:
             if not path.exists():
                 continue
-            trajectory = pf.open(path)
+            try:
+                trajectory = pf.open(path)
+            except pf.TrajectoryError as error:
+                assert "no frame" in str(error)
+                continue
             first = first or trajectory
             seen += 1
             for file in (first, trajectory):

@@ -30,6 +30,7 @@ def make_population_velocity(kernel, m):
     teacher, masses = np.ascontiguousarray(kernel.teacher[:, 1:]), -kernel.teacher[:, 0] / len(kernel.teacher)
     fields, pulls, value = np.empty((2, m)), np.empty((2, m, d)), np.empty(m)
     code = kernel.activation.code
+    narrow = np.linalg.matrix_rank(_directions(teacher)) <= d // 2
 
     @cache
     def sums_in(dimension):
@@ -38,7 +39,7 @@ def make_population_velocity(kernel, m):
         return partial(pairwise_fields, code)
 
     def add_up(W, weights):
-        basis = small_span(teacher, W)
+        basis = small_span(teacher, W) if narrow else None
         if basis is None:
             sums_in(d)(teacher, masses, W, weights, fields, pulls)
             return
@@ -72,8 +73,8 @@ def small_span(teacher, W):
         return None
     from scipy.linalg.lapack import dpstrf  # not needed by most, and 0.1 s
 
-    # twice as many as have to be independent: particles may come in pairs
-    rows = _directions(np.concatenate([teacher[:d], W[:d]])[: 2 * most + 2])
+    # twice as many as have to be independent, from all over the cloud: particles may come in pairs
+    rows = _directions(W[:: m // (d + 2)][: d + 2])
     if dpstrf(rows @ rows.T, tol=1e-12)[2] > most:
         return None
     everything, basis = _directions(np.concatenate([teacher, W])), np.empty((d, 0))

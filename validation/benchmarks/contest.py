@@ -18,8 +18,10 @@ PATIENCE = 60.0
 PAUSE = 0.3
 """Seconds before a turn in which threads count: those of PyTorch go on spinning for 0.2 s, on somebody else's core."""
 WARM_UP = 0.15
-"""Seconds of such a turn before the clock starts: a machine that was idle takes about 0.05 s to find a core for each
-thread, once in a flow."""
+"""Seconds of such a turn before the clock starts, or one call.
+
+An idle machine takes about 0.05 s to find a core for each thread, once in a flow.
+"""
 
 
 @dataclass(frozen=True)
