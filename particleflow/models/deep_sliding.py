@@ -72,10 +72,10 @@ class DeepSlidingVelocity:
         self._network = np.array(supports), own, inputs, first, np.column_stack([cluster, slot - cluster * s])
         self._columns, self._rows = np.ascontiguousarray(inputs.T), max(16, min(256, _TILE // (m * own)))
         room, flops = 4 * m * (1 + s + own * X.shape[1]), 6.0 * m * own * X.shape[1]
-        self._rounds = rounds(len(inputs), self._rows, flops, 40.0 * room) if len(inputs) else [[]]
+        self._rounds = rounds(len(inputs), self._rows, flops, 40.0 * room)  # none without kinks
         self._found = [
             (np.zeros(1, dtype=np.int64), np.empty((room, 3), dtype=np.int64), np.empty((room, 2)))
-            for _ in range(max(1, len(self._rounds[0])))
+            for _ in range(max((len(some) for some in self._rounds), default=1))
         ]
         self._corners = kinked or regularizer == PATH_NORM
         self._hold(NO_CONTACTS, NO_CONTACTS[:, :2].copy())
